@@ -1,0 +1,21 @@
+"""The device: camera frames in, room-level emotion events out.
+
+In the order in which data flows:
+
+    frames/      cameras, films, the simulated classroom          → Frame
+    faces/       detection, following, pupils, alignment, quality → Faces, Crops
+    inference/   ONNX Runtime and OpenVINO behind one protocol    → Probabilities
+    room/        smoothing, windows, privacy                      → RoomWindow
+    publishing/  payloads, outbox, MQTT client                    → the broker
+    agent.py     the loop that joins them; cli.py the command
+
+`bundle.py` is the contract between a trained network and the device, `config.py` the one configuration, `errors.py`
+the one exception tree. Nothing here imports torch, onnx or nncf.
+
+    from edge_runtime.agent import Agent
+    from edge_runtime.config import trial_config
+
+    Agent(trial_config()).run(until_end=True)
+"""
+
+__version__ = "0.1.0"

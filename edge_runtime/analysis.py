@@ -1,0 +1,114 @@
+"""One camera's frames → the room's windows: every stage between capture and privacy, in the order of the flow.
+
+    Frame → Faces → Crops → Probabilities → smoothed → RoomWindow
+
+What leaves this module is a `RoomWindow`; frames, boxes, crops and track ids stay in its locals and die there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from edge_runtime.bundle import Manifest
+from edge_runtime.config import Config
+from edge_runtime.faces.crops import CropMaker
+from edge_runtime.faces.finder import FaceFinder, Faces
+from edge_runtime.faces.view import FrameView
+from edge_runtime.frames.frame import Frame
+from edge_runtime.inference.classifier import Classifier
+from edge_runtime.inference.engine import Engine
+from edge_runtime.pacing import Beat
+from edge_runtime.profiling.spans import Spans
+from edge_runtime.room.aggregation import WindowAggregator
+from edge_runtime.room.smoothing import Smoother
+from edge_runtime.room.window import RoomWindow
+
+
+@dataclass(slots=True)
+class AnalysisCounters:
+    """Totals: frames analysed, faces in them (summed), faces classified."""
+
+    frames: int = 0
+    faces: int = 0
+    classified: int = 0
+
+
+class RoomAnalysis:
+    """See the module. Context manager: it owns the scan's thread.
+
+    Args:
+        config: checked.
+        manifest: of the bundle that the engine runs.
+        engine: loaded, golden outputs checked.
+        waits_for_scans: True for files, False for cameras; see `FaceFinder`.
+    """
+
+    def __init__(self, config: Config, manifest: Manifest, engine: Engine, *, waits_for_scans: bool) -> None:
+        self.spans = Spans()
+        self.counters = AnalysisCounters()
+        readable = config.inference.readable_width_px or manifest.readable_width_px
+        self.finder = FaceFinder(config.faces, waits_for_scans=waits_for_scans, spans=self.spans)
+        self._crops = CropMaker(manifest.alignment.template(), readable, self.spans)
+        self._classifier = Classifier(
+            engine,
+            temperature=manifest.temperature,
+            classes=len(manifest.labels),
+            max_batch=config.inference.max_batch,
+        )
+        self._smoother = Smoother(config.room.smoothing_s)
+        self._aggregator = WindowAggregator(
+            manifest.labels, window_s=config.room.window_s, min_track_s=config.room.min_track_s
+        )
+        self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
+
+    def process(self, frame: Frame) -> RoomWindow | None:
+        """Analyses a frame.
+
+        Args:
+            frame: not older than the one before.
+
+        Returns:
+            The window that this frame shows to be over, if any.
+        """
+        with self.spans.measure("frame"):
+            view = FrameView(frame)
+            faces = self.finder.find(view)
+            self.counters.frames += 1
+            self.counters.faces += len(faces)
+            window = self._aggregator.observe_frame(frame.timestamp_s, len(faces))
+            if self._classify_beat.strikes(frame.timestamp_s):
+                self._classify(view, faces)
+        return window
+
+    def _classify(self, view: FrameView, faces: Faces) -> None:
+        crops = self._crops.make(view, faces)
+        if len(crops):
+            with self.spans.measure("infer"):
+                probabilities = self._classifier.probabilities(crops.images)
+            self.counters.classified += len(crops)
+            smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
+            age_s = faces.age_s[self._crops.readable(faces)]
+            self._aggregator.observe_probabilities(view.timestamp_s, crops.track_ids, age_s, smoothed)
+        self._smoother.keep_only(self.finder.known_ids())
+
+    def advance(self, now_s: float) -> RoomWindow | None:
+        """Closes the present window if it is over, though no frame came; for cameras that went away."""
+        return self._aggregator.advance(now_s)
+
+    def end(self) -> RoomWindow | None:
+        """Closes the present window before its time and forgets all faces; the next frame may have any time."""
+        window = self._aggregator.flush()
+        self.finder.reset()
+        self._classify_beat.reset()
+        return window
+
+    def close(self) -> None:
+        """Ends the scan's thread."""
+        self.finder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

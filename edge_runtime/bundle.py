@@ -1,0 +1,298 @@
+"""The bundle: the contract between a trained network and the device, as a directory that can be checked.
+
+    bundle.json        the manifest below, schema `roomtone-bundle/1`
+    model.fp32.onnx    one file per variant
+    golden.npz         inputs, logits and tolerances: what the network must give on any CPU
+    MODEL_CARD.md      data, limits, error per class, intended use
+
+A device opens a bundle only if every digest holds, the contract's version is known, and every input is one that it can
+make; before it runs, the golden outputs must reproduce on this very CPU (`edge_runtime.inference.opening`).
+Nothing is guessed from a file name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_runtime.errors import BundleError, BundleTamperedError
+from edge_runtime.faces.alignment import AlignmentTemplate
+from edge_runtime.frames.frame import Image
+
+SCHEMA_ID = "roomtone-bundle/1"
+MANIFEST = "bundle.json"
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
+
+
+def _inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError("is not a file inside the bundle")
+    return value
+
+
+InsidePath = Annotated[str, AfterValidator(_inside)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class Architecture(_Part):
+    """Which network, and how large: multiply–adds for one face."""
+
+    name: str
+    parameters: int = Field(gt=0)
+    multiply_adds: int = Field(gt=0)
+
+
+class Label(_Part):
+    """One class, and how it is read.
+
+    Valence and arousal are in [-1, 1] (circumplex of affect, Russell 1980); `reading` is the reading for learning (P1 §4).
+    """
+
+    name: Name
+    polarity: Literal[-1, 0, 1]
+    valence: float = Field(ge=-1, le=1)
+    arousal: float = Field(ge=-1, le=1)
+    reading: Name
+
+
+class Alignment(_Part):
+    """Version and template of the alignment; see `edge_runtime.faces.alignment.AlignmentTemplate`."""
+
+    version: Literal["pupils/1"] = "pupils/1"
+    name: str
+    size_px: int = Field(gt=0)
+    pupil_x_px: float
+    pupil_y_px: float
+
+    def template(self) -> AlignmentTemplate:
+        """The template that crops are cut by."""
+        return AlignmentTemplate(self.name, self.size_px, self.pupil_x_px, self.pupil_y_px)
+
+
+class TensorSpec(_Part):
+    """An input or output: its kind in the contract, and its name in the graph. The batch axis is left out of `shape`."""
+
+    kind: str
+    tensor: str
+    dtype: Literal["uint8", "float32"]
+    shape: tuple[int, ...]
+
+
+class Variant(_Part):
+    """One way to run the network, best first in the manifest."""
+
+    backend: Literal["onnxruntime", "openvino"]
+    precision: Precision
+    file: InsidePath
+
+
+class FileDigest(_Part):
+    """One file of the bundle; the manifest itself is not listed."""
+
+    path: InsidePath
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Quality(_Part):
+    """Measured on images that training never saw, through the device's own path."""
+
+    data: str
+    images: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    macro_f1: float
+    expected_calibration_error: float
+
+
+class Manifest(_Part):
+    """`bundle.json`."""
+
+    schema_id: Literal["roomtone-bundle/1"] = Field(SCHEMA_ID, alias="schema")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    architecture: Architecture
+    labels: tuple[Label, ...] = Field(min_length=2)
+    inputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    alignment: Alignment
+    readable_width_px: int = Field(ge=16, description="narrowest face box whose expression is read, px")
+    temperature: float = Field(gt=0, description="logits are divided by it before softmax")
+    variants: tuple[Variant, ...] = Field(min_length=1)
+    files: tuple[FileDigest, ...]
+    quality: Quality | None = None
+    provenance: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Manifest:
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            raise ValueError("two labels have the same name")
+        logits = [spec for spec in self.outputs if spec.kind == "logits"]
+        if len(logits) != 1:
+            raise ValueError("outputs must hold exactly one of kind logits")
+        if logits[0].shape != (len(self.labels),):
+            raise ValueError(f"{len(self.labels)} labels, but the logits have the shape {logits[0].shape}")
+        listed = {file.path for file in self.files}
+        absent = {variant.file for variant in self.variants} - listed
+        if absent:
+            raise ValueError(f"variants name files without a digest: {', '.join(sorted(absent))}")
+        if "golden.npz" not in listed:
+            raise ValueError("golden.npz has no digest")
+        return self
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return tuple(label.name for label in self.labels)
+
+    def to_json(self) -> str:
+        """The text of `bundle.json`."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """What the network must give.
+
+    Attributes:
+        crops: (n, size, size) uint8.
+        logits: (n, K) float32, computed by the trained network itself in float32.
+        tolerances: precision → largest absolute difference of a logit that is accepted.
+    """
+
+    crops: Image
+    logits: npt.NDArray[np.float32]
+    tolerances: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle: its digests hold and this device can make its inputs.
+
+    Attributes:
+        folder: where it lies.
+        manifest: the contract.
+        digest: sha256 of `bundle.json`, hex; names the whole bundle, since that file holds all other digests.
+        golden: what must reproduce.
+    """
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+    golden: Golden
+
+    def path(self, file: str) -> Path:
+        """The place of one of its files."""
+        return self.folder / file
+
+
+def default_bundle_path() -> Path:
+    """The bundle that ships with the package."""
+    return Path(__file__).parent / "bundles" / "default"
+
+
+_KNOWN_INPUTS = {"crop"}
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Opens a bundle and checks everything that can be checked without running it.
+
+    Raises:
+        BundleError: the directory or a file is missing, the schema is unknown, the manifest contradicts itself or
+            its golden outputs, or an input is of a kind that this device cannot make.
+        BundleTamperedError: a file is not the one whose digest the manifest records.
+    """
+    raw = _read_manifest(folder)
+    manifest = _parse_manifest(folder, raw)
+    for file in manifest.files:
+        _check_digest(folder, file)
+    unknown = [spec.kind for spec in manifest.inputs if spec.kind not in _KNOWN_INPUTS]
+    if unknown:
+        raise BundleError(
+            folder, f"needs an input that this roomtone cannot make: {', '.join(unknown)}", hint="update roomtone"
+        )
+    return Bundle(folder, manifest, hashlib.sha256(raw).hexdigest(), _read_golden(folder, manifest))
+
+
+def _read_manifest(folder: Path) -> bytes:
+    if not folder.is_dir():
+        raise BundleError(folder, "no such directory", hint="give the directory that holds bundle.json")
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except OSError as exc:
+        raise BundleError(
+            folder, f"{MANIFEST} cannot be read: {exc.strerror}", hint="an interrupted export leaves none; export again"
+        ) from exc
+
+
+def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
+    try:
+        document: Any = json.loads(raw)
+    except ValueError as exc:
+        raise BundleError(folder, f"{MANIFEST} is not JSON: {exc}") from exc
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != SCHEMA_ID:
+        raise BundleError(
+            folder, f"has the schema {schema!r}; this roomtone knows {SCHEMA_ID!r}", hint="update roomtone, or export again"
+        )
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or MANIFEST}: {item['msg'].removeprefix('Value error, ')}"
+            for item in exc.errors(include_url=False)
+        )
+        raise BundleError(folder, problems, hint="export the bundle again") from exc
+
+
+def _check_digest(folder: Path, file: FileDigest) -> None:
+    path = folder / file.path
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = stream.tell()
+    except OSError as exc:
+        raise BundleError(folder, f"{file.path} cannot be read: {exc.strerror}", hint="copy the bundle again") from exc
+    if size != file.size or digest != file.sha256:
+        what = f"{size} bytes instead of {file.size}" if size != file.size else f"digest {digest[:12]}…"
+        raise BundleTamperedError(
+            folder, f"{file.path} is not the recorded file ({what})", hint="copy the bundle again from a trusted place"
+        )
+
+
+def _read_golden(folder: Path, manifest: Manifest) -> Golden:
+    try:
+        with np.load(folder / "golden.npz", allow_pickle=False) as archive:
+            crops, logits = archive["crops"], archive["logits"]
+            tolerances = {name[10:]: float(archive[name]) for name in archive.files if name.startswith("tolerance_")}
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as exc:
+        raise BundleError(folder, f"golden.npz cannot be used: {exc}", hint="export the bundle again") from exc
+    size = manifest.alignment.size_px
+    if crops.dtype != np.uint8 or crops.shape[1:] != (size, size) or logits.shape != (len(crops), len(manifest.labels)):
+        raise BundleError(
+            folder,
+            f"golden.npz holds crops {crops.shape} {crops.dtype} and logits {logits.shape}, "
+            f"the manifest wants {size}×{size} uint8 and {len(manifest.labels)} labels",
+        )
+    return Golden(crops, logits.astype(np.float32), tolerances)
+
+
+def describe_file(folder: Path, path: str) -> FileDigest:
+    """Size and digest of a file of a bundle that is being written."""
+    data = (folder / path).read_bytes()
+    return FileDigest(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())

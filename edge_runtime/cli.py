@@ -1,0 +1,102 @@
+"""The one command, `roomtone`. Its parts are loaded when they are called, so that `roomtone run` starts at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from edge_runtime.errors import MissingExtraError, RoomtoneError
+
+# name → (module:app, one line of help). The help is here so that `roomtone --help` imports nothing.
+_DEVICE: Final = {
+    "run": ("edge_runtime.commands.run:app", "Run the camera: frames in, room-level emotion events out over MQTT."),
+    "demo": ("edge_runtime.commands.demo:app", "See it work: embedded broker, simulated classroom, live table."),
+    "watch": ("edge_runtime.commands.watch:app", "A live table of all rooms on a broker."),
+    "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
+    "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
+}
+_WORKSTATION: Final = {
+    "train": ("export", "Train one of the papers' networks on labelled faces."),
+    "export": ("export", "Turn a trained network into a verified bundle."),
+    "calibrate": ("calibrate", "Fit the confidence of a bundle to held-out faces."),
+    "evaluate": ("calibrate", "Measure a bundle on labelled faces, through the device's own path."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Finds the device's commands here and the workstation's by the entry-point group `roomtone.commands`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*_DEVICE, *_WORKSTATION]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _DEVICE and cmd_name not in _WORKSTATION:
+            return None
+        help_line = (_DEVICE.get(cmd_name) or _WORKSTATION[cmd_name])[1]
+        if ctx.invoked_subcommand is None and ctx.resilient_parsing is False and _only_listing():
+            return typer.main.get_command(_stub(help_line))
+        command = typer.main.get_command(_load(cmd_name))
+        command.name = cmd_name
+        return command
+
+
+def _only_listing() -> bool:
+    return len(sys.argv) < 2 or sys.argv[1].startswith("-")
+
+
+def _stub(help_line: str) -> typer.Typer:
+    app = typer.Typer()
+    app.command(help=help_line)(lambda: None)
+    return app
+
+
+def _load(name: str) -> typer.Typer:
+    if name in _DEVICE:
+        module, _, attribute = _DEVICE[name][0].partition(":")
+        app: typer.Typer = getattr(import_module(module), attribute)
+        return app
+    extra = _WORKSTATION[name][0]
+    for entry in entry_points(group="roomtone.commands", name=name):
+        try:
+            loaded: typer.Typer = entry.load()
+        except ModuleNotFoundError as exc:
+            if exc.name in ("export", "calibration"):
+                raise
+            raise MissingExtraError(f"what `roomtone {name}` needs ({exc.name})", extra) from exc
+        return loaded
+    raise MissingExtraError(f"`roomtone {name}`", extra)
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    help="A room's emotional tone, measured on the camera: only room-level aggregates leave it.",
+)
+
+
+@app.callback()
+def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="log more, on stderr")) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+
+
+def main() -> None:
+    """Runs the command line; our own errors become a sentence, a hint and an exit code."""
+    try:
+        app(prog_name="roomtone")
+    except RoomtoneError as error:
+        sys.stderr.write(f"roomtone: {error}\n")
+        if error.hint:
+            sys.stderr.write(f"  → {error.hint}\n")
+        raise SystemExit(error.exit_code) from error

@@ -1,0 +1,341 @@
+"""The configuration of one device: TOML in, checked whole before any camera opens, all faults reported at once.
+
+Unknown keys are faults. Secrets are not part of it: user and password come from the environment or from
+`$CREDENTIALS_DIRECTORY` (see `edge_runtime.publishing.credentials`), so a configuration can be shown and shared.
+
+    config = load_config(Path("/etc/roomtone/config.toml"))
+    config.room.window_s  # 60.0
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_runtime.errors import ConfigurationError, Fault
+
+SCHEMA_ID = "roomtone-config/1"
+MIN_GROUP_FLOOR = 5  # NCES 2011-603 §"minimum group size": no US state publishes groups smaller than 5
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+Purpose = Literal["simulation", "research", "education", "wellbeing", "medical", "safety"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class DeviceSection(_Section):
+    """Where the device stands; the three ids are levels of every MQTT topic."""
+
+    site: Identifier = Field("trial", description="the school or building")
+    room: Identifier = Field("room", description="the room that is measured")
+    device: Identifier = Field("camera-1", description="this device; unique within the broker")
+
+
+class DeploymentSection(_Section):
+    """What the operator declares; published in `info`, and checked against the law before anything starts."""
+
+    jurisdiction: str = Field(
+        "unspecified", min_length=2, max_length=64, description="country (ISO 3166-1 alpha-2), `EU` or `EEA`"
+    )
+    setting: Literal["education", "workplace", "healthcare", "laboratory", "other"] = Field(
+        "education", description="kind of place"
+    )
+    purpose: Purpose = Field("simulation", description="what the readings are for")
+    contact: str = Field("", max_length=200, description="who answers questions about this device")
+
+
+def _camera_source(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty; give a camera index, an rtsp:// or http:// url, a file, a folder or simulated://")
+    parts = urlsplit(value)
+    if parts.scheme and len(parts.scheme) > 1 and parts.scheme not in SOURCE_SCHEMES:
+        raise ValueError(f"scheme {parts.scheme}:// is not one of {', '.join(SOURCE_SCHEMES)}")
+    return value
+
+
+SOURCE_SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "simulated")
+
+
+class CameraSection(_Section):
+    """Where frames come from."""
+
+    source: Annotated[str, AfterValidator(_camera_source)] = Field(
+        "simulated://students=24,seed=7",
+        description="camera index (`0`), rtsp/http url, film, folder of images, or `simulated://students=24,seed=7`",
+    )
+    width: int | None = Field(None, ge=160, le=7680, description="requested width of a USB camera, px")
+    height: int | None = Field(None, ge=120, le=4320, description="requested height of a USB camera, px")
+    fps: float | None = Field(None, gt=0, le=240, description="requested rate of a USB camera, frames/s")
+    realtime: bool = Field(False, description="play a film at its own pace, dropping frames as a camera would")
+    open_timeout_s: float = Field(10.0, ge=0.2, le=120, description="time allowed for opening")
+    read_timeout_s: float = Field(5.0, ge=0.2, le=120, description="no frame for so long counts as a stall")
+    restart_after_s: float = Field(20.0, ge=0.5, le=600, description="no frame for so long restarts the camera")
+    restart_backoff_s: float = Field(5.0, ge=0.1, le=600, description="first pause between restarts, jittered")
+    restart_backoff_max_s: float = Field(60.0, ge=0.1, le=3600, description="longest pause between restarts")
+
+    @model_validator(mode="after")
+    def _backoff_is_ordered(self) -> CameraSection:
+        if self.restart_backoff_max_s < self.restart_backoff_s:
+            raise ValueError("restart_backoff_max_s is below restart_backoff_s")
+        return self
+
+
+class FacesSection(_Section):
+    """Finding and following faces. Scan, follow and classify rates are separate (`inference.classify_rate_hz`)."""
+
+    detector: Literal["haar", "yunet"] = Field("haar", description="Haar cascade, or YuNet (needs `yunet_model`)")
+    cascade: Literal["default", "alt", "alt2"] = Field("default", description="which of OpenCV's frontal cascades")
+    yunet_model: Path | None = Field(None, description="YuNet's ONNX file, for `detector = \"yunet\"`")
+    scan_rate_hz: float = Field(2.0, gt=0, le=60, description="full-frame scans per second of video")
+    scan_width_px: int = Field(
+        960, ge=160, le=7680, description="a scan works on the frame shrunk to this width; wider finds smaller faces"
+    )
+    scan_step: float = Field(1.1, ge=1.02, le=2, description="ratio of one scanned face size to the next")
+    scan_threads: int = Field(1, ge=1, le=16, description="OpenCV threads of one scan")
+    min_neighbors: int = Field(2, ge=1, le=20, description="overlapping hits that make a face (Haar)")
+    min_face_px: int = Field(20, ge=10, le=1000, description="smallest face box looked for, px of the frame")
+    max_face_fraction: float = Field(0.8, gt=0.05, le=1, description="largest face box, of the frame's height")
+    follow: Literal["flow", "search"] = Field("flow", description="between scans: optical flow, or cascade nearby")
+    follow_rate_hz: float = Field(25.0, gt=0, le=120, description="follow steps per second of video, at most")
+    lose_after_s: float = Field(1.5, gt=0, le=60, description="an unconfirmed face is forgotten after this time")
+
+    @model_validator(mode="after")
+    def _yunet_has_a_model(self) -> FacesSection:
+        if self.detector == "yunet" and self.yunet_model is None:
+            raise ValueError("detector = \"yunet\" needs yunet_model, the path of its ONNX file")
+        return self
+
+
+class InferenceSection(_Section):
+    """The network and the engine that runs it."""
+
+    bundle: Path | None = Field(None, description="bundle directory; the one that ships when absent")
+    backend: Literal["auto", "onnxruntime", "openvino"] = Field("auto", description="inference engine")
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field("auto", description="numeric precision")
+    threads: int = Field(1, ge=1, le=64, description="threads of the engine")
+    classify_rate_hz: float = Field(2.0, gt=0, le=60, description="how often each face is classified, per second")
+    max_batch: int = Field(16, ge=1, le=256, description="faces in one call of the engine")
+    readable_width_px: int | None = Field(
+        None, ge=16, le=1000, description="narrowest face that is classified; the bundle's own when absent"
+    )
+
+
+class RoomSection(_Section):
+    """From faces to the room: windows, smoothing and the privacy that nothing can turn off."""
+
+    window_s: float = Field(60.0, ge=1, le=3600, description="length of a window, s of event time")
+    min_group: int = Field(10, ge=1, le=1000, description="fewer people than this: the window is suppressed")
+    smoothing_s: float = Field(2.0, ge=0, le=60, description="time constant of a face's probabilities; 0 = none")
+    min_track_s: float = Field(1.0, ge=0, le=60, description="a face seen for less than this does not count")
+
+
+def _broker_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("mqtt", "mqtts"):
+        raise ValueError("is not mqtt://host[:port] or mqtts://host[:port]")
+    try:
+        port = parts.port
+    except ValueError as exc:
+        raise ValueError("has a port that is no number from 1 to 65535") from exc
+    if not parts.hostname or port == 0:
+        raise ValueError("names no host, or port 0")
+    if parts.username or parts.password:
+        raise ValueError(
+            "holds user or password; put them in ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD, "
+            "or in the files mqtt_username and mqtt_password of $CREDENTIALS_DIRECTORY"
+        )
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("has something behind the port")
+    return value.rstrip("/")
+
+
+class MqttSection(_Section):
+    """The broker. `mqtts://` is TLS."""
+
+    url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
+        None, description="mqtt://host:1883 or mqtts://host:8883; nothing is published when absent"
+    )
+    protocol: Literal["auto", "5", "3.1.1"] = Field("auto", description="auto: MQTT 5, then 3.1.1 if refused")
+    ca_file: Path | None = Field(None, description="PEM of the authority that signed the broker's certificate")
+    client_cert: Path | None = Field(None, description="PEM of this device's certificate")
+    client_key: Path | None = Field(None, description="PEM of this device's private key")
+    keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive")
+    connect_timeout_s: float = Field(5.0, ge=0.5, le=60, description="time allowed for one connection attempt")
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> MqttSection:
+        if (self.client_cert is None) != (self.client_key is None):
+            raise ValueError("client_cert and client_key go together")
+        tls_files = self.ca_file or self.client_cert
+        if tls_files is not None and self.url is not None and not self.url.startswith("mqtts://"):
+            raise ValueError("certificates are given, but the url is mqtt:// and not mqtts://")
+        return self
+
+
+class OutboxSection(_Section):
+    """The disk queue between a window's closing and the broker's acknowledgement."""
+
+    path: Path | None = Field(
+        None, description="SQLite file; absent: in $STATE_DIRECTORY, else in the user's state directory"
+    )
+    max_mb: float = Field(64.0, ge=0.1, le=10_000, description="larger than this: the oldest events are dropped")
+    max_age_h: float = Field(72.0, gt=0, le=8760, description="older than this: the event is dropped")
+    drain_rate_hz: float = Field(50.0, gt=0, le=5000, description="events per second sent while catching up")
+
+
+class StatsSection(_Section):
+    """The device's own health."""
+
+    interval_s: float = Field(60.0, ge=1, le=3600, description="one `stats` message in so many seconds")
+
+
+class Config(_Section):
+    """Everything that `roomtone run` needs to know, apart from secrets."""
+
+    device: DeviceSection = DeviceSection()
+    deployment: DeploymentSection = DeploymentSection()
+    camera: CameraSection = CameraSection()
+    faces: FacesSection = FacesSection()
+    inference: InferenceSection = InferenceSection()
+    room: RoomSection = RoomSection()
+    mqtt: MqttSection = MqttSection()
+    outbox: OutboxSection = OutboxSection()
+    stats: StatsSection = StatsSection()
+
+    @model_validator(mode="after")
+    def _group_is_large_enough(self) -> Config:
+        if self.room.min_group < MIN_GROUP_FLOOR and self.deployment.purpose != "simulation":
+            raise ValueError(
+                f"room.min_group is {self.room.min_group}; below {MIN_GROUP_FLOOR} only with "
+                'deployment.purpose = "simulation"'
+            )
+        return self
+
+
+def trial_config() -> Config:
+    """The built-in configuration of a trial without a file: simulation only, short windows, no minimum group."""
+    return Config(room=RoomSection(window_s=10.0, min_group=1), stats=StatsSection(interval_s=10.0))
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks a configuration file.
+
+    Relative paths in the file are meant from the file's own folder.
+
+    Raises:
+        ConfigurationError: the file is missing, is not TOML, or has faults; all of them are listed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigurationError(
+            str(path), [Fault("", f"cannot be read: {exc.strerror}")], hint="roomtone config show prints one to start from"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError(str(path), [Fault("", f"is not UTF-8 text: {exc.reason}")]) from exc
+    return parse_config(text, origin=str(path), folder=path.parent)
+
+
+def parse_config(text: str, *, origin: str = "configuration", folder: Path | None = None) -> Config:
+    """Checks a configuration given as TOML text; see `load_config`."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError(origin, [Fault("", f"not valid TOML: {exc}")]) from exc
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as exc:
+        raise ConfigurationError(origin, _faults(exc, _lines_of_keys(text), document)) from exc
+    return config if folder is None else _resolve_paths(config, folder)
+
+
+def _resolve_paths(config: Config, folder: Path) -> Config:
+    sections: dict[str, _Section] = {}
+    for name in type(config).model_fields:
+        section = getattr(config, name)
+        changed = {
+            key: folder / value
+            for key, value in section
+            if isinstance(value, Path) and key in section.model_fields_set and not value.is_absolute()
+        }
+        if changed:
+            sections[name] = section.model_copy(update=changed)
+    return config.model_copy(update=sections)
+
+
+def _faults(error: ValidationError, lines: dict[str, int], document: dict[str, Any]) -> list[Fault]:
+    faults = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        problem = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            problem = "is not a key that roomtone knows" + _suggestion(item["loc"])
+        elif item["type"] != "value_error":
+            problem = f"{problem[0].lower()}{problem[1:]}, found {item['input']!r}"
+        faults.append(Fault(key, problem, lines.get(key)))
+    return sorted(faults, key=lambda fault: (fault.line is None, fault.line or 0, fault.key))
+
+
+def _suggestion(location: tuple[int | str, ...]) -> str:
+    from difflib import get_close_matches
+
+    model: type[BaseModel] = Config
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return ""
+        model = field.annotation
+    close = get_close_matches(str(location[-1]), list(model.model_fields), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+_TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.-]+)\s*\]")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.-]+)\s*=")
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """The line of each `table` and `table.key`; keys inside inline tables and quoted keys are not found."""
+    lines: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := _TABLE.match(line):
+            table = match[1]
+            lines.setdefault(table, number)
+        elif match := _KEY.match(line):
+            lines.setdefault(f"{table}.{match[1]}" if table else match[1], number)
+    return lines
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema of the configuration file."""
+    return {"$id": SCHEMA_ID, **Config.model_json_schema()}
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as a commented TOML file; reading it back gives the same configuration."""
+    out = []
+    for name in type(config).model_fields:
+        section = getattr(config, name)
+        out.append(f"[{name}]")
+        for key, field in type(section).model_fields.items():
+            value = getattr(section, key)
+            text = f"# {key} =" if value is None else f"{key} = {_toml_value(value)}"
+            out.append(f"{text:<48}  # {field.description}")
+        out.append("")
+    return "\n".join(out)
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

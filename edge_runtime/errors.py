@@ -1,0 +1,167 @@
+"""The one exception tree, and the exit code that each branch ends the process with.
+
+    RoomtoneError                     1
+    ├── ConfigurationError            2   every fault of a configuration at once
+    ├── UnlawfulUseError              3   a declared use that the law prohibits
+    ├── SourceError                   4   camera, stream, film or image folder
+    │   ├── SourceUnavailableError        missing, busy, refused, unreachable
+    │   ├── SourceStalledError            opened, but no frame comes
+    │   └── FrameError                    a frame or an image that cannot be used
+    ├── BundleError                   5   a model bundle that cannot be opened
+    │   ├── BundleTamperedError       6   a digest does not hold
+    │   └── BundleInaccurateError     7   the golden outputs do not reproduce on this CPU
+    ├── EngineError                   8   an inference engine that cannot do what was asked
+    ├── BrokerError                   9   the MQTT broker
+    │   ├── BrokerUnreachableError        no connection, or TLS failed
+    │   └── BrokerRefusedError            connected, but credentials or ACL were refused
+    ├── OutboxError                  10   the disk queue between a window and the broker
+    └── MissingExtraError            11   an optional part is not installed
+
+An exception takes the facts, words its own message and keeps the facts as attributes; `hint` says what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class RoomtoneError(Exception):
+    """Anything that roomtone says went wrong; `str()` is a sentence, `hint` the next step."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a configuration: the dotted key, what is wrong, and its line where known (1-based)."""
+
+    key: str
+    problem: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        return f"{where}{self.key}: {self.problem}" if self.key else f"{where}{self.problem}"
+
+
+class ConfigurationError(RoomtoneError):
+    """All faults of one configuration at once."""
+
+    exit_code = 2
+
+    def __init__(self, origin: str, faults: Sequence[Fault], *, hint: str = "") -> None:
+        self.origin = origin
+        self.faults = tuple(faults)
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        lines = "".join(f"\n  {fault}" for fault in self.faults)
+        super().__init__(
+            f"{origin} has {count}:{lines}", hint=hint or "roomtone config schema lists every key with its range"
+        )
+
+
+class UnlawfulUseError(RoomtoneError):
+    """The declared deployment is prohibited where it is declared to be."""
+
+    exit_code = 3
+
+    def __init__(self, *, jurisdiction: str, setting: str, purpose: str, article: str) -> None:
+        self.jurisdiction, self.setting, self.purpose, self.article = jurisdiction, setting, purpose, article
+        super().__init__(
+            f"emotion inference in {setting} for the purpose “{purpose}” is prohibited in {jurisdiction}: {article}",
+            hint="only the purposes medical, safety and simulation are open here; "
+            "declare the true one under [deployment], and ask your data protection officer",
+        )
+
+
+class SourceError(RoomtoneError):
+    """A camera, stream, film or image folder."""
+
+    exit_code = 4
+
+    def __init__(self, source: str, problem: str, *, hint: str = "") -> None:
+        self.source, self.problem = source, problem
+        super().__init__(f"source {source}: {problem}", hint=hint)
+
+
+class SourceUnavailableError(SourceError):
+    """The source is missing, busy, refused or unreachable."""
+
+
+class SourceStalledError(SourceError):
+    """The source opened, but no frame came in the time allowed."""
+
+
+class FrameError(SourceError):
+    """A frame or an image that cannot be used."""
+
+
+class BundleError(RoomtoneError):
+    """A bundle directory that cannot be opened as it is."""
+
+    exit_code = 5
+
+    def __init__(self, path: Path | str, problem: str, *, hint: str = "") -> None:
+        self.path, self.problem = Path(path), problem
+        super().__init__(f"bundle {path}: {problem}", hint=hint)
+
+
+class BundleTamperedError(BundleError):
+    """A file of the bundle is not the file whose digest the bundle records."""
+
+    exit_code = 6
+
+
+class BundleInaccurateError(BundleError):
+    """The network runs, but does not give its golden outputs on this CPU."""
+
+    exit_code = 7
+
+
+class EngineError(RoomtoneError):
+    """An inference engine that cannot load or run what was asked of it."""
+
+    exit_code = 8
+
+
+class BrokerError(RoomtoneError):
+    """The MQTT broker; `url` holds no password."""
+
+    exit_code = 9
+
+    def __init__(self, url: str, problem: str, *, hint: str = "") -> None:
+        self.url, self.problem = url, problem
+        super().__init__(f"broker {url}: {problem}", hint=hint)
+
+
+class BrokerUnreachableError(BrokerError):
+    """No TCP connection, no TLS session, or no answer."""
+
+
+class BrokerRefusedError(BrokerError):
+    """The broker answered, and refused the credentials or a topic."""
+
+
+class OutboxError(RoomtoneError):
+    """The disk queue between a window and the broker."""
+
+    exit_code = 10
+
+    def __init__(self, path: Path | str, problem: str, *, hint: str = "") -> None:
+        self.path, self.problem = Path(path), problem
+        super().__init__(f"outbox {path}: {problem}", hint=hint)
+
+
+class MissingExtraError(RoomtoneError):
+    """An optional part of roomtone is not installed."""
+
+    exit_code = 11
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what, self.extra = what, extra
+        super().__init__(f"{what} is not installed here", hint=f"pip install 'roomtone[{extra}]'")

@@ -1,0 +1,110 @@
+"""From the faces of a frame to the crops that are classified, with the quality that each one carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.faces.alignment import AlignmentTemplate, FloatArray, align
+from edge_runtime.faces.detection import HAAR_SIDE_PER_FACE_WIDTH
+from edge_runtime.faces.finder import Faces
+from edge_runtime.faces.pupils import PupilFinder
+from edge_runtime.faces.view import FrameView
+from edge_runtime.frames.frame import Image
+from edge_runtime.profiling.spans import Spans
+
+_LOOK_AGAIN_S: Final = 0.9  # eyes move little within the face; looking for them costs more than classifying the face
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Crops of one moment, as parallel arrays; N = 0 is legal.
+
+    Attributes:
+        images: (N, size, size) uint8, aligned and equalised.
+        track_ids: (N,) int64.
+        pupils_found: (N,) bool; False: cut by the default pupils of the face box.
+        face_width_px: (N,) float32, width of the face itself (not of the box) in the frame.
+        sharpness: (N,) float32, variance of the crop's Laplacian over the variance of the crop; low when blurred.
+    """
+
+    images: Image
+    track_ids: npt.NDArray[np.int64]
+    pupils_found: npt.NDArray[np.bool_]
+    face_width_px: FloatArray
+    sharpness: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+
+def face_widths_px(faces: Faces) -> FloatArray:
+    """(N,) float32: widths of the faces themselves; a Haar box is wider."""
+    return (faces.widths_px / HAAR_SIDE_PER_FACE_WIDTH).astype(np.float32)
+
+
+@dataclass(slots=True)
+class _KnownPupils:
+    in_box: FloatArray  # (2, 2), as fractions of the box
+    found: bool
+    looked_s: float
+
+
+class CropMaker:
+    """Cuts the crops of readable faces. Remembers where in its box each face has its pupils.
+
+    Args:
+        template: of the bundle.
+        readable_width_px: faces narrower than this are not cut.
+        spans: where stage times go.
+    """
+
+    def __init__(self, template: AlignmentTemplate, readable_width_px: int, spans: Spans | None = None) -> None:
+        self.template, self.readable_width_px = template, readable_width_px
+        self._spans = Spans() if spans is None else spans
+        self._pupils = PupilFinder()
+        self._known: dict[int, _KnownPupils] = {}
+
+    def readable(self, faces: Faces) -> npt.NDArray[np.bool_]:
+        """(N,) bool: which faces are wide enough to be classified."""
+        return face_widths_px(faces) >= self.readable_width_px
+
+    def make(self, view: FrameView, faces: Faces) -> Crops:
+        """Cuts the readable ones among the faces of this frame."""
+        rows = np.flatnonzero(self.readable(faces))
+        ids, boxes = faces.track_ids[rows], faces.boxes_xyxy[rows]
+        with self._spans.measure("pupils"):
+            pupils, found = self._locate(view, ids, boxes)
+        with self._spans.measure("align"):
+            images = align(view.grey, pupils, self.template)
+        sharpness = np.array([_sharpness(image) for image in images], np.float32)
+        return Crops(images, ids, found, face_widths_px(faces)[rows], sharpness)
+
+    def _locate(
+        self, view: FrameView, ids: npt.NDArray[np.int64], boxes: FloatArray
+    ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        now_s = view.timestamp_s
+        known = {int(track): self._known[int(track)] for track in ids if int(track) in self._known}
+        stale = [
+            row for row, track in enumerate(ids)
+            if int(track) not in known or now_s - known[int(track)].looked_s >= _LOOK_AGAIN_S
+        ]
+        pupils, found = self._pupils.find(view.grey, boxes[stale])
+        for row, pair, ok in zip(stale, pupils, found, strict=True):
+            side = boxes[row, 2:] - boxes[row, :2]
+            known[int(ids[row])] = _KnownPupils((pair - boxes[row, :2]) / side, bool(ok), now_s)
+        self._known = known  # tracks that are gone are forgotten
+        chosen = [known[int(track)] for track in ids]
+        corners, sides = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None, :]
+        in_box = np.array([item.in_box for item in chosen], np.float32).reshape(-1, 2, 2)
+        return (corners + in_box * sides).astype(np.float32), np.array([item.found for item in chosen], np.bool_)
+
+
+def _sharpness(crop: Image) -> float:
+    deviation = cv2.meanStdDev(crop)[1].item()
+    edges = cv2.meanStdDev(cv2.Laplacian(crop, cv2.CV_16S))[1].item()
+    return (edges / deviation) ** 2 if deviation > 0 else 0.0

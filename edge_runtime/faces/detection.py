@@ -1,0 +1,134 @@
+"""Full-frame face detection: Haar cascades (P1 §2.1), and YuNet as the second detector behind the same interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.config import FacesSection
+from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.faces.alignment import FloatArray
+from edge_runtime.faces.cascades import load_cascade
+from edge_runtime.faces.view import FrameView
+
+CASCADES: Final = {
+    "default": "haarcascade_frontalface_default.xml",
+    "alt": "haarcascade_frontalface_alt.xml",
+    "alt2": "haarcascade_frontalface_alt2.xml",
+}
+_CASCADE_WINDOW_PX: Final = 20  # of all frontal cascades
+# A Haar box is square and about 1.33 times as wide as the face (mosaic clip, against YuNet's tight boxes).
+HAAR_SIDE_PER_FACE_WIDTH: Final = 1.33
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What one scan found.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32, square, as the frontal Haar cascades draw them (brow to chin, ear to ear).
+    """
+
+    boxes_xyxy: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.boxes_xyxy)
+
+
+class Detector(Protocol):
+    """Finds the faces of a whole frame. An instance belongs to one thread."""
+
+    def prepare(self, view: FrameView) -> None:
+        """Makes the forms of the frame that `detect` needs, in the caller's thread."""
+        ...
+
+    def detect(self, view: FrameView) -> Detections:
+        """All faces, in pixels of the frame."""
+        ...
+
+
+class HaarDetector:
+    """A frontal Haar cascade over a scaled image."""
+
+    def __init__(self, settings: FacesSection) -> None:
+        self._settings = settings
+        self._cascade = load_cascade(CASCADES[settings.cascade])
+
+    def prepare(self, view: FrameView) -> None:
+        """See `Detector.prepare`."""
+        view.grey_within(self._settings.scan_width_px)
+
+    def detect(self, view: FrameView) -> Detections:
+        """See `Detector.detect`."""
+        settings = self._settings
+        image, scale = view.grey_within(settings.scan_width_px)
+        least = max(_CASCADE_WINDOW_PX, round(settings.min_face_px * scale))
+        most = max(least, round(settings.max_face_fraction * image.shape[0]))
+        hits = self._cascade.detectMultiScale(
+            image, settings.scan_step, settings.min_neighbors, minSize=(least, least), maxSize=(most, most)
+        )
+        rects = np.asarray(hits, np.float32).reshape(-1, 4) / scale
+        rects[:, 2:] += rects[:, :2]
+        return Detections(rects)
+
+
+class YuNetDetector:
+    """YuNet (Wu et al. 2023) in OpenCV's DNN module; its boxes are turned into Haar's convention."""
+
+    def __init__(self, settings: FacesSection) -> None:
+        self._settings = settings
+        path = settings.yunet_model
+        if path is None or not path.is_file():
+            raise ConfigurationError(
+                "the configuration", [Fault("faces.yunet_model", f"no such file: {path}")],
+                hint="download YuNet's ONNX file, or use detector = \"haar\"",
+            )
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), 0.6, 0.3, 500)
+        except cv2.error as exc:
+            raise ConfigurationError(
+                "the configuration", [Fault("faces.yunet_model", f"OpenCV cannot read {path}: {exc.err}")]
+            ) from exc
+
+    def prepare(self, view: FrameView) -> None:
+        """See `Detector.prepare`; YuNet reads the frame itself."""
+
+    def detect(self, view: FrameView) -> Detections:
+        """See `Detector.detect`."""
+        scale = min(1.0, self._settings.scan_width_px / view.shape[1])
+        image = view.frame.image_bgr if scale == 1 else cv2.resize(view.frame.image_bgr, None, fx=scale, fy=scale)
+        self._net.setInputSize((image.shape[1], image.shape[0]))
+        _, rows = self._net.detect(image)
+        if rows is None:
+            return Detections(np.empty((0, 4), np.float32))
+        rows = np.asarray(rows, np.float32)
+        side = rows[:, 2] * HAAR_SIDE_PER_FACE_WIDTH / scale
+        centre = (rows[:, :2] + rows[:, 2:4] / 2) / scale
+        corner = centre - np.stack([side, side], 1) / 2
+        boxes = np.concatenate([corner, corner + side[:, None]], axis=1)
+        sizes_ok = (side >= self._settings.min_face_px) & (side <= self._settings.max_face_fraction * view.shape[0])
+        return Detections(boxes[sizes_ok].astype(np.float32))
+
+
+def make_detector(settings: FacesSection) -> Detector:
+    """The configured detector.
+
+    Raises:
+        ConfigurationError: YuNet's model is missing or no model.
+        EngineError: this OpenCV has no cascades.
+    """
+    return YuNetDetector(settings) if settings.detector == "yunet" else HaarDetector(settings)
+
+
+def intersection_over_union(first: FloatArray, second: FloatArray) -> npt.NDArray[np.float32]:
+    """(N, 4) and (M, 4) boxes → (N, M) ratios in [0, 1]."""
+    corner = np.maximum(first[:, None, :2], second[None, :, :2])
+    opposite = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.clip(opposite - corner, 0, None).prod(axis=2)
+    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (first, second)]
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -1,0 +1,204 @@
+"""From frames to the faces of the moment: scan now and then, follow in between, doubt what the flow doubts.
+
+    every 1/scan_rate      a full scan begins in its own thread
+    when it is finished    its boxes are carried to the present frame and matched with the tracks
+    every 1/follow_rate    tracks are followed by optical flow (or by the local cascade)
+    on suspicion           the local cascade looks: new tracks, tracks that the flow or the scan lost, hidden tracks
+
+With a camera the scan's result is taken when it is there; nothing waits. With a file the result is taken half a scan
+interval after it began, waiting if need be: frames may come faster than in life, and the outcome should not depend on
+how fast this machine is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.config import FacesSection
+from edge_runtime.faces.alignment import FloatArray
+from edge_runtime.faces.detection import make_detector
+from edge_runtime.faces.following import BoolArray, LocalSearch, follow_by_flow
+from edge_runtime.faces.scanning import Scanner, ScanResult
+from edge_runtime.faces.tracking import Track, Tracker
+from edge_runtime.faces.view import FrameView
+from edge_runtime.pacing import Beat
+from edge_runtime.profiling.spans import Spans
+
+_RETRY_HIDDEN_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The faces of one frame, as parallel arrays; N = 0 is legal.
+
+    Attributes:
+        track_ids: (N,) int64; in memory only, never in an event.
+        boxes_xyxy: (N, 4) float32 in pixels of the frame, as the frontal Haar cascade draws them; may reach outside.
+        age_s: (N,) float64, since the track was born.
+    """
+
+    track_ids: npt.NDArray[np.int64]
+    boxes_xyxy: FloatArray
+    age_s: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    @property
+    def widths_px(self) -> FloatArray:
+        """(N,) float32 widths of the boxes."""
+        return self.boxes_xyxy[:, 2] - self.boxes_xyxy[:, 0]
+
+
+@dataclass(slots=True)
+class FinderCounters:
+    """How much work was done: full scans finished, tracks ever begun, local searches."""
+
+    scans: int = 0
+    tracks_begun: int = 0
+    searches: int = 0
+
+
+class FaceFinder:
+    """Finds and follows the faces of one camera. Context manager: it owns the scan's thread.
+
+    Args:
+        settings: of the section `[faces]`.
+        waits_for_scans: True for files (see the module's words), False for cameras.
+        spans: where stage times go.
+    """
+
+    def __init__(self, settings: FacesSection, *, waits_for_scans: bool, spans: Spans | None = None) -> None:
+        self.settings, self.waits_for_scans = settings, waits_for_scans
+        self.spans = Spans() if spans is None else spans
+        self.counters = FinderCounters()
+        self._scanner = Scanner(make_detector(self.settings))
+        self._search = LocalSearch()
+        self._tracker = Tracker(self.settings.lose_after_s)
+        self._scan_beat = Beat(1 / self.settings.scan_rate_hz)
+        self._follow_beat = Beat(1 / self.settings.follow_rate_hz)
+        self._retry_beat = Beat(_RETRY_HIDDEN_S)
+        self._before: FrameView | None = None
+        self._is_first = True
+
+    def find(self, view: FrameView) -> Faces:
+        """The faces of this frame.
+
+        Args:
+            view: of a frame not older than the one before; its size may have changed, then all tracks end.
+        """
+        now_s = view.timestamp_s
+        if self._before is not None and self._before.shape != view.shape:
+            self.reset()
+        if self._before is not None and self._follow_beat.strikes(now_s):
+            with self.spans.measure("follow"):
+                self._follow(self._before, view)
+            self._before = view
+        if self._before is None:
+            self._before = view
+        self._take_scan(view)
+        if not self._scanner.busy and self._scan_beat.strikes(now_s):
+            tracks = self._tracker.tracks
+            self._scanner.begin(view, [track.id for track in tracks], self._tracker.boxes())
+            if self._is_first:
+                self._take_scan(view, at_once=True)  # the first faces appear with the first frame
+                self._is_first = False
+        self._tracker.forget(now_s, view.shape)
+        return self._report(now_s)
+
+    def reset(self) -> None:
+        """Forgets every face; for a shutter, a new size, or a camera that was away."""
+        self._scanner.take(wait=True)
+        self._tracker.tracks.clear()
+        self._before = None
+        self._is_first = True
+        for beat in (self._scan_beat, self._follow_beat, self._retry_beat):
+            beat.reset()
+
+    def known_ids(self) -> npt.NDArray[np.int64]:
+        """(M,) int64 ids of all tracks that are not forgotten, also of those out of sight at present."""
+        return np.array([track.id for track in self._tracker.tracks], np.int64)
+
+    def close(self) -> None:
+        """Ends the scan's thread."""
+        self._scanner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _follow(self, before: FrameView, view: FrameView) -> None:
+        visible = [track for track in self._tracker.tracks if track.visible]
+        boxes = self._tracker.boxes(visible)
+        if self.settings.follow == "flow":
+            moved, kept = follow_by_flow(before, view, boxes)
+        else:
+            moved, kept = self._look(view, boxes)
+        for track, box, ok in zip(visible, moved, kept, strict=True):
+            if not ok:
+                track.visible = False
+            elif self.settings.follow == "flow":
+                track.box_xyxy = box
+            else:
+                self._tracker.confirm(track, box, view.timestamp_s)
+        lost = [track for track, ok in zip(visible, kept, strict=True) if not ok]
+        suspects = lost if self.settings.follow == "flow" else []
+        suspects += [track for track in visible if track.tentative and track.visible]
+        if self._retry_beat.strikes(view.timestamp_s):
+            suspects += [track for track in self._tracker.tracks if not track.visible and track not in lost]
+        self._examine(suspects, view)
+
+    def _examine(self, suspects: list[Track], view: FrameView) -> None:
+        """A second look at each suspect: found, it is confirmed; not found, a tentative or lost one is hidden."""
+        boxes, found = self._look(view, self._tracker.boxes(suspects))
+        for track, box, ok in zip(suspects, boxes, found, strict=True):
+            if ok:
+                self._tracker.confirm(track, box, view.timestamp_s)
+                track.tentative = False
+            elif track.tentative:
+                track.visible = False
+
+    def _look(self, view: FrameView, boxes: FloatArray) -> tuple[FloatArray, BoolArray]:
+        self.counters.searches += len(boxes)
+        return self._search.find(view.grey, boxes)
+
+    def _take_scan(self, view: FrameView, *, at_once: bool = False) -> None:
+        if self.waits_for_scans and not at_once:
+            half_way = self._scan_beat.due_s - self._scan_beat.interval_s / 2
+            if view.timestamp_s < half_way:
+                return
+        with self.spans.measure("scan_wait"):
+            result = self._scanner.take(wait=self.waits_for_scans or at_once)
+        if result is not None and result.view.shape == view.shape:
+            self.spans.add("scan", result.duration_s)
+            self.counters.scans += 1
+            self._apply(result, view)
+
+    def _apply(self, result: ScanResult, view: FrameView) -> None:
+        now_s = view.timestamp_s
+        then = dict(zip(result.track_ids, result.track_boxes_xyxy, strict=True))
+        missed = dict(then)
+        new = self._tracker.apply_scan(result.detections.boxes_xyxy, missed, now_s)
+        for track in self._tracker.tracks:
+            if track.id in then and track.id not in missed:
+                track.tentative = False  # a second scan agreed
+        if result.view is not view and len(new):
+            carried, kept = follow_by_flow(result.view, view, new)
+            new = carried[kept]
+        begun = self._tracker.add(new, now_s)
+        self.counters.tracks_begun += len(begun)
+        self._examine(begun + [track for track in self._tracker.tracks if track.id in missed], view)
+
+    def _report(self, now_s: float) -> Faces:
+        tracks = self._tracker.reported()
+        return Faces(
+            np.array([track.id for track in tracks], np.int64),
+            self._tracker.boxes(tracks),
+            np.array([now_s - track.born_s for track in tracks], np.float64),
+        )

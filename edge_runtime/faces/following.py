@@ -1,0 +1,134 @@
+"""Between two scans faces are followed: by optical flow, or by a cascade that looks only around the known place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.faces.alignment import FloatArray
+from edge_runtime.faces.cascades import load_cascade
+from edge_runtime.faces.view import FrameView
+from edge_runtime.frames.frame import Image
+
+BoolArray = npt.NDArray[np.bool_]
+
+# A 4×4 grid over the inner face, as fractions of the box: background and hair do not move with the face.
+_GRID: Final = np.stack(np.meshgrid(np.linspace(0.28, 0.72, 4), np.linspace(0.3, 0.8, 4)), -1).reshape(-1, 2)
+_WIDTH_PX: Final = 960  # of the image that flow works on: half of 1080p
+_WINDOW: Final = (15, 15)
+_LEVELS: Final = 3  # motions up to 8 windows between two frames
+_MAX_ERROR: Final = 18.0  # mean grey difference of a followed patch: above, it is not the same thing any more
+_LEAST_POINTS: Final = 6
+
+
+def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Moves boxes from one frame into a later one by pyramidal Lucas–Kanade flow (Bouguet 2001).
+
+    A box moves by the median motion of its points and grows by the median change of their distance from their centre.
+
+    Args:
+        before: where the boxes lie.
+        now: of the same size.
+        boxes_xyxy: (N, 4) float32.
+
+    Returns:
+        (N, 4) float32 boxes in `now`, and (N,) bool: False where the flow lost the face (a cut, a hand, a turn); such
+        a box is returned unmoved.
+    """
+    count = len(boxes_xyxy)
+    if count == 0:
+        return boxes_xyxy, np.zeros(0, np.bool_)
+    (image_before, scale), (image_now, _) = before.grey_within(_WIDTH_PX), now.grey_within(_WIDTH_PX)
+    side = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2])[:, None, :]
+    points = ((boxes_xyxy[:, None, :2] + _GRID * side) * scale).astype(np.float32)
+    moved, status, error = cv2.calcOpticalFlowPyrLK(
+        image_before,
+        image_now,
+        points.reshape(-1, 1, 2),
+        None,  # type: ignore[arg-type]  # OpenCV's stub does not know that it may be absent
+        winSize=_WINDOW,
+        maxLevel=_LEVELS,
+        criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
+    )
+    moved = moved.reshape(count, -1, 2)
+    good = (status.reshape(count, -1) == 1) & (error.reshape(count, -1) < _MAX_ERROR)
+    result, kept = boxes_xyxy.copy(), np.zeros(count, np.bool_)
+    for index in range(count):
+        which = good[index]
+        motion = moved[index] - points[index]
+        if which.sum() >= _LEAST_POINTS:
+            # Points on an occluder move otherwise than the face.
+            median = np.median(motion[which], axis=0)
+            extent = 0.12 * float(side[index, 0, 0]) * scale + 1
+            which = which & (np.abs(motion - median).max(axis=1) < extent)
+        if which.sum() < _LEAST_POINTS:
+            continue
+        result[index] = _moved_box(boxes_xyxy[index], points[index][which] / scale, moved[index][which] / scale)
+        kept[index] = True
+    return result, kept
+
+
+def _moved_box(box: FloatArray, points: FloatArray, moved: FloatArray) -> FloatArray:
+    centre, new_centre = np.median(points, axis=0), np.median(moved, axis=0)
+    spread = np.linalg.norm(points - centre, axis=1)
+    far = spread > 1e-3
+    ratio = np.median(np.linalg.norm(moved - new_centre, axis=1)[far] / spread[far]) if far.any() else 1.0
+    growth = float(np.clip(ratio, 0.95, 1.05))
+    shift = np.median(moved - points, axis=0)
+    middle, half = (box[:2] + box[2:]) / 2 + shift, (box[2:] - box[:2]) / 2 * growth
+    return np.concatenate([middle - half, middle + half]).astype(np.float32)
+
+
+class LocalSearch:
+    """Looks for a face around a known place with a second cascade, on a patch shrunk so that the face is small.
+
+    Serves three ends: to confirm what the scan found, to check what the flow doubts, and to follow on its own
+    (`follow = "search"`). An instance belongs to one thread.
+    """
+
+    _FACE_PX: Final = 36  # side of the face in the shrunk patch; the cascade's window is 20
+    _MARGIN: Final = 0.4  # searched on each side, as a fraction of the box
+    _SIZES: Final = (0.7, 1.4)  # against the known size
+
+    def __init__(self) -> None:
+        self._cascade = load_cascade("haarcascade_frontalface_alt2.xml")
+
+    def find(self, image_grey: Image, boxes_xyxy: FloatArray) -> tuple[FloatArray, BoolArray]:
+        """Looks around each box.
+
+        Args:
+            image_grey: (H, W) uint8.
+            boxes_xyxy: (N, 4) float32.
+
+        Returns:
+            (N, 4) float32 boxes, and (N,) bool: whether a face was found; where not, the box is returned unmoved.
+        """
+        result, found = boxes_xyxy.copy(), np.zeros(len(boxes_xyxy), np.bool_)
+        for index, box in enumerate(boxes_xyxy):
+            hit = self._find_one(image_grey, box)
+            if hit is not None:
+                result[index], found[index] = hit, True
+        return result, found
+
+    def _find_one(self, image: Image, box: FloatArray) -> FloatArray | None:
+        height, width = image.shape
+        side = float(box[2] - box[0])
+        x0, y0 = max(0, int(box[0] - self._MARGIN * side)), max(0, int(box[1] - self._MARGIN * side))
+        x1, y1 = min(width, int(box[2] + self._MARGIN * side)), min(height, int(box[3] + self._MARGIN * side))
+        if x1 - x0 < 0.8 * side or y1 - y0 < 0.8 * side or side < 8:
+            return None
+        scale = self._FACE_PX / side
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        patch = cv2.resize(image[y0:y1, x0:x1], None, fx=scale, fy=scale, interpolation=method)
+        least, most = (round(self._FACE_PX * size) for size in self._SIZES)
+        hits = self._cascade.detectMultiScale(patch, 1.1, 2, minSize=(least, least), maxSize=(most, most))
+        if len(hits) == 0:
+            return None
+        rects = np.asarray(hits, np.float32)
+        centres = rects[:, :2] + rects[:, 2:] / 2
+        expected = ((box[:2] + box[2:]) / 2 - (x0, y0)) * scale
+        x, y, w, h = rects[np.argmin(np.linalg.norm(centres - expected, axis=1))]
+        return (np.array([x, y, x + w, y + h]) / scale + (x0, y0, x0, y0)).astype(np.float32)

@@ -1,0 +1,11 @@
+"""Inference: ONNX Runtime and OpenVINO behind one protocol.
+
+    engine.py               the protocol, and the report of what really runs
+    onnxruntime_engine.py   the engine of the core install
+    openvino_engine.py      the engine of `roomtone[openvino]`
+    opening.py              which variant of a bundle runs here, golden outputs checked
+    classifier.py           crops → calibrated probabilities, in batches
+
+    choice = open_engine(open_bundle(folder), config.inference)
+    choice.engine.logits(crops)
+"""

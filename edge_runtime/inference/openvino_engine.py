@@ -1,0 +1,80 @@
+"""OpenVINO behind the engine protocol: an extra of the device (`roomtone[openvino]`), often the faster one on x86-64."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edge_runtime.bundle import Manifest, Variant
+from edge_runtime.errors import EngineError, MissingExtraError
+from edge_runtime.frames.frame import Image
+from edge_runtime.inference.cpu import instruction_set
+from edge_runtime.inference.engine import EngineReport, Logits
+
+# int8 models say themselves which layers are quantized; the rest of them stays in float32.
+_PRECISION_HINT: Final = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+class OpenVinoEngine:
+    """One compiled model on the CPU, its precision pinned: the plugin's default is BF16 on CPUs that have it."""
+
+    def __init__(self, file: Path, variant: Variant, manifest: Manifest, threads: int) -> None:
+        try:
+            import openvino
+        except ModuleNotFoundError as exc:
+            raise MissingExtraError("OpenVINO", "openvino") from exc
+        settings = {
+            "INFERENCE_PRECISION_HINT": _PRECISION_HINT[variant.precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            # Pinned, two engines or an engine and a cascade share one core while the other idles.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            compiled = openvino.Core().compile_model(file, "CPU", settings)
+        except RuntimeError as exc:
+            raise EngineError(f"OpenVINO cannot load {file.name}: {exc}", hint="export the bundle again") from exc
+        output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
+        try:
+            self._output = compiled.output(output)
+            compiled.input(manifest.inputs[0].tensor)
+        except RuntimeError as exc:
+            raise EngineError(f"{file.name} lacks a tensor of the bundle: {exc}", hint="export it again") from exc
+        width = self._output.partial_shape[-1]
+        if not width.is_static or width.get_length() != len(manifest.labels):
+            raise EngineError(
+                f"{file.name} gives {width} logits, the bundle has {len(manifest.labels)} labels",
+                hint="export the bundle again",
+            )
+        self._request = compiled.create_infer_request()
+        self.report = EngineReport(
+            "openvino",
+            openvino.__version__.partition("-")[0],
+            variant.precision,
+            _executed_precisions(compiled),
+            instruction_set(),
+            threads,
+        )
+
+    def logits(self, crops: Image) -> Logits:
+        """See `Engine.logits`."""
+        try:
+            self._request.infer([crops], share_inputs=True)
+        except RuntimeError as exc:
+            raise EngineError(f"OpenVINO failed on {crops.shape} {crops.dtype}: {exc}") from exc
+        return np.array(self._request.get_tensor(self._output).data, np.float32)
+
+
+def _executed_precisions(compiled: Any) -> dict[str, int]:
+    """How many layers the plugin really runs in each precision, from its own execution graph."""
+    counts: Counter[str] = Counter()
+    for operation in compiled.get_runtime_model().get_ordered_ops():
+        info = operation.get_rt_info()
+        if "runtimePrecision" in info and "layerType" in info:
+            layer, precision = str(info["layerType"].value), str(info["runtimePrecision"].value)
+            if layer in ("Convolution", "FullyConnected", "MatMul", "Pooling", "Eltwise"):
+                counts[precision.lower()] += 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,37 @@
+"""What a declared deployment may be used for. Not legal advice: a refusal of what is plainly prohibited.
+
+Regulation (EU) 2024/1689 (AI Act), Art. 5(1)(f), in force since 2 February 2025, prohibits inferring emotions of natural
+persons in the areas of workplace and education institutions, except for medical or safety reasons. It covers the EU and,
+once incorporated, the EEA. We found no source that exempts aggregates.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge_runtime.config import DeploymentSection
+from edge_runtime.errors import UnlawfulUseError
+
+ARTICLE: Final = "Regulation (EU) 2024/1689 (AI Act), Art. 5(1)(f)"
+
+_EU: Final = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()
+_EEA: Final = frozenset([*_EU, "IS", "LI", "NO", "EU", "EEA"])
+_OPEN_PURPOSES: Final = frozenset(["medical", "safety", "simulation"])
+_PROHIBITED_SETTINGS: Final = frozenset(["education", "workplace"])
+
+
+def check_lawful(deployment: DeploymentSection) -> None:
+    """Refuses a declared use that is prohibited where it is declared to be.
+
+    An undeclared jurisdiction is treated as the EU's: silence must not open what the declaration would close.
+
+    Raises:
+        UnlawfulUseError: naming the article.
+    """
+    declared = deployment.jurisdiction.strip()
+    prefix = declared.upper().replace("_", "-").partition("-")[0]
+    applies = prefix in _EEA or declared.lower() in ("unspecified", "european union")
+    if applies and deployment.setting in _PROHIBITED_SETTINGS and deployment.purpose not in _OPEN_PURPOSES:
+        raise UnlawfulUseError(
+            jurisdiction=declared, setting=deployment.setting, purpose=deployment.purpose, article=ARTICLE
+        )

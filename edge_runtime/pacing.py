@@ -1,0 +1,33 @@
+"""A beat on the capture clock: when the next of something is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_EPSILON_S: Final = 1e-6  # frame times are sums of floats
+
+
+@dataclass(slots=True)
+class Beat:
+    """Keeps a rate although frames do not fall on it; begins afresh after a gap.
+
+    Attributes:
+        interval_s: between two strikes.
+        due_s: time of the next one.
+    """
+
+    interval_s: float
+    due_s: float = float("-inf")
+
+    def strikes(self, now_s: float) -> bool:
+        """Whether it is due; if so, the next one is set."""
+        if now_s + _EPSILON_S < self.due_s:
+            return False
+        is_on_time = now_s - self.due_s < self.interval_s
+        self.due_s = (self.due_s if is_on_time else now_s) + self.interval_s
+        return True
+
+    def reset(self) -> None:
+        """The next look strikes."""
+        self.due_s = float("-inf")

@@ -1,0 +1,48 @@
+"""Which MQTT version the next connection speaks.
+
+paho does not fall back by itself. Some brokers refuse MQTT 5 with a reason (CONNACK 132, "unsupported protocol
+version"); they are spoken to in 3.1.1 from then on. Others just close the connection, as does a broker that happens
+to restart at that moment: then 3.1.1 is tried at once, and if that works the connection after it begins
+with 5 again, because 3.1.1 has neither refusals nor message expiry.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edge_runtime.publishing.connection import Protocol
+
+
+class ProtocolChoice:
+    """See the module.
+
+    Args:
+        setting: `mqtt.protocol` of the configuration.
+
+    Attributes:
+        protocol: for the next connection.
+    """
+
+    def __init__(self, setting: Literal["auto", "5", "3.1.1"]) -> None:
+        self._is_fixed = setting != "auto"
+        self._was_refused = False
+        self.protocol: Protocol = "5" if setting == "auto" else setting
+
+    def failed(self, doubt: Literal["no", "refused", "unanswered"]) -> bool:
+        """Takes `Connection.protocol_in_doubt` of a failed attempt.
+
+        Returns:
+            Whether the other version should be tried at once: after a failure with 5, not after one with
+            3.1.1, so that the two do not chase each other without a pause.
+        """
+        if self._is_fixed or doubt == "no":
+            return False
+        self._was_refused = doubt == "refused" and self.protocol == "5"
+        was_newer = self.protocol == "5"
+        self.protocol = "3.1.1" if was_newer else "5"
+        return was_newer
+
+    def connected(self) -> None:
+        """The connection stands; after a mere suspicion the one after it tries 5 again."""
+        if not self._is_fixed and not self._was_refused:
+            self.protocol = "5"

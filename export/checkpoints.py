@@ -1,0 +1,84 @@
+"""Checkpoints: safetensors only, with the recipe in the file's metadata. A pickle is refused: it can run code."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from edge_runtime.errors import RoomtoneError
+
+
+class CheckpointError(RoomtoneError):
+    """A checkpoint that cannot be read, or that is another network's."""
+
+    exit_code = 12
+
+    def __init__(self, path: Path, problem: str, *, hint: str = "") -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"checkpoint {path}: {problem}", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights and what is known about them (recipe, results, digests of the data), all JSON."""
+
+    weights: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def save_checkpoint(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Writes a checkpoint whole or not at all: to a neighbouring file first, which then takes the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
+    save_file(tensors, partial, metadata={"roomtone": json.dumps(facts)})
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint without running any code from it.
+
+    Raises:
+        CheckpointError: the file is missing, is no safetensors file (a pickle, say), or is truncated.
+    """
+    hint = "only .safetensors written by `roomtone train` are read; a pickled .pt can run code when it is opened"
+    if not path.is_file():
+        raise CheckpointError(path, "no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no dict
+            facts = json.loads((file.metadata() or {}).get("roomtone", "{}"))
+    except (SafetensorError, OSError, ValueError) as exc:
+        raise CheckpointError(path, f"cannot be read as safetensors: {exc}", hint=hint) from exc
+    return Checkpoint(weights, facts)
+
+
+def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
+    """Fills a network strictly: every tensor has its place and every place its tensor.
+
+    Raises:
+        CheckpointError: keys or shapes differ; the message names them.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.weights.items()}
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    other = [f"{n} is {found[n]}, not {expected[n]}" for n in sorted(expected.keys() & found.keys()) if expected[n] != found[n]]
+    problems = [
+        f"{len(names)} tensors {word} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+        for word, names in (("missing", missing), ("too many", extra), ("of another shape", other))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(
+            path, f"is not of this network: {'; '.join(problems)}", hint="name the architecture it was trained as"
+        )
+    with torch.no_grad():
+        network.load_state_dict(checkpoint.weights, strict=True)

@@ -1,0 +1,25 @@
+"""Fixtures that every part of the tests shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of photographs and films; `ROOMTONE_SHARED_DATA` overrides its place beside the checkout."""
+    folder = Path(os.environ.get("ROOMTONE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no photographs and films at {folder}; set ROOMTONE_SHARED_DATA to run this test")
+    return folder

@@ -1,0 +1,282 @@
+"""What the tests of publishing share: real brokers, an independent listener, payloads, a checker for JSON Schema."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge_runtime.config import MqttSection
+from edge_runtime.publishing.credentials import Credentials
+from edge_runtime.publishing.payloads import EmotionEvent, EventNumber, Info, Stats
+from edge_runtime.publishing.topics import Topics
+from edge_runtime.room.window import Band, ProtectedWindow
+
+PASSWORD = "seven bridges "  # ends with a space, as a password may
+TOPICS = Topics("north-school", "r12", "camera-1")
+
+
+def until(condition: Callable[[], object], timeout_s: float = 10.0) -> bool:
+    """Waits for something that other threads bring about."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass
+class Mosquitto:
+    """A broker of its own; `stop` and `start` keep the port."""
+
+    folder: Path
+    port: int
+    settings: str = "allow_anonymous true\n"
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def mqtt(self) -> MqttSection:
+        return MqttSection(url=f"mqtt://127.0.0.1:{self.port}", connect_timeout_s=2, keepalive_s=5)
+
+    def start(self) -> None:
+        config = self.folder / "mosquitto.conf"
+        config.write_text(f"persistence false\nlistener {self.port} 127.0.0.1\n{self.settings}")
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            self.process = subprocess.Popen([binary(), "-c", str(config), "-v"], stdout=log, stderr=log)
+        assert until(lambda: answers(self.port)), (self.folder / "mosquitto.log").read_text()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+
+def binary() -> str:
+    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip("mosquitto is not installed; apt-get install mosquitto")
+    return found
+
+
+@dataclass(frozen=True)
+class Certificates:
+    folder: Path
+
+    def make(self, name: str, *, subject: str, authority: str | None = None, names: str = "") -> None:
+        key, cert = self.folder / f"{name}.key", self.folder / f"{name}.pem"
+        base = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ]
+        base += ["-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", f"/CN={subject}"]
+        if authority is None:
+            base += ["-addext", "keyUsage=critical,keyCertSign"]
+            subprocess.run(base, check=True, capture_output=True)
+            return
+        request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
+        new = [
+            "openssl",
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ]
+        new += ["-keyout", str(key), "-out", str(request), "-subj", f"/CN={subject}"]
+        subprocess.run(new, check=True, capture_output=True)
+        extensions.write_text(f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
+        sign = ["openssl", "x509", "-req", "-in", str(request), "-CA", str(self.folder / f"{authority}.pem")]
+        sign += ["-CAkey", str(self.folder / f"{authority}.key"), "-CAcreateserial", "-days", "2"]
+        sign += ["-extfile", str(extensions), "-out", str(cert)]
+        subprocess.run(sign, check=True, capture_output=True)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+
+class Listener:
+    """An MQTT client that knows nothing of roomtone and keeps all that it gets."""
+
+    def __init__(
+        self, broker: Mosquitto, credentials: Credentials | None = None, pattern: str = "roomtone/#"
+    ) -> None:
+        self.messages: list[paho.MQTTMessage] = []
+        self._subscribed = False
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        if credentials is not None:
+            self.client.username_pw_set(credentials.username, credentials.password)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.on_connect = lambda client, *_: client.subscribe(pattern, qos=1)
+        self.client.on_subscribe = lambda *_: setattr(self, "_subscribed", True)
+        self.client.on_message = lambda _c, _u, message: self.messages.append(message)
+        self.client.connect("127.0.0.1", broker.port, keepalive=5)
+        self.client.loop_start()
+        assert until(lambda: self._subscribed)
+
+    def payloads(self, topic: str) -> list[bytes]:
+        return [bytes(message.payload) for message in list(self.messages) if message.topic == topic]
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def window(*, suppressed: bool = False, partial: bool = False, end_s: float = 60.0) -> ProtectedWindow:
+    """A window as the privacy stage makes it."""
+    told = not suppressed
+    return ProtectedWindow(
+        start_s=end_s - 60.0,
+        end_s=end_s,
+        is_partial=partial,
+        frames=1500,
+        suppressed=suppressed,
+        seen=Band(5, 9) if suppressed else Band(20, 24),
+        readable=Band(5, 9) if suppressed else Band(15, 19),
+        shares={"neutral": 0.55, "happy": 0.3, "sad": 0.15} if told else {},
+        readings={"interest": 0.85, "anxiety": 0.15} if told else {},
+        dominant="neutral" if told else None,
+        valence=0.15 if told else None,
+        arousal=-0.05 if told else None,
+        confidence=0.7 if told else None,
+    )
+
+
+def event(seq: int = 1, *, ts: float = 1_760_000_060.0, boot: int = 7, **changes: Any) -> EmotionEvent:
+    number = EventNumber(boot, seq)
+    return EmotionEvent.from_window(window(**changes), topics=TOPICS, number=number, ts=ts, min_group=10)
+
+
+def info() -> Info:
+    return Info(
+        ts=1_760_000_000.0,
+        site="north-school",
+        room="r12",
+        device="camera-1",
+        window_s=60.0,
+        detector="haar alt",
+        bundle_name="lip-resnet18",
+        bundle_version="1.2.0",
+        bundle_digest="ab" * 32,
+        engine_backend="onnxruntime",
+        engine_precision="int8",
+        engine_instruction_set="avx512_vnni",
+        engine_threads=1,
+        engine_reason="int8 is right and 1.9 times as fast here",
+        privacy_min_group=10,
+        privacy_share_step=0.05,
+        privacy_bands="0,1-4,5-9,10-14",
+        deployment_jurisdiction="US",
+        deployment_setting="education",
+        deployment_purpose="simulation",
+        versions={"roomtone": "0.1.0", "onnxruntime": "1.20.0"},
+        layers={"int8": 41, "fp32": 3},
+    )
+
+
+def stats(**changes: Any) -> Stats:
+    values: dict[str, Any] = {
+        "ts": 1_760_000_060.0,
+        "site": "north-school",
+        "room": "r12",
+        "device": "camera-1",
+        "uptime_s": 60.5,
+        "health": "ok",
+        "fps": 24.8,
+        "frames": 1488,
+        "faces_seen_min": 20,
+        "faces_seen_max": 24,
+        "scans": 120,
+        "classified": 2640,
+        "dropped_frames": 0,
+        "corrupt_frames": 0,
+        "stalls": 0,
+        "reconnects": 0,
+        "outbox_rows": 0,
+        "outbox_dropped": 0,
+        "outbox_recovered": 0,
+        "broker_connected": 1,
+        "reconnects_broker": 0,
+        "latencies_ms": {"capture_p50_ms": 1.5, "infer_p99_ms": 20.25},
+    }
+    return Stats(**(values | changes))
+
+
+def schema_faults(value: Any, schema: Any, at: str = "$") -> list[str]:
+    """What breaks a JSON Schema, for the keywords that ours use; an unknown keyword is a fault of the test."""
+    if isinstance(schema, bool):
+        return [] if schema else [f"{at} is forbidden"]
+    faults: list[str] = []
+    types = {
+        "object": lambda v: isinstance(v, dict),
+        "string": lambda v: isinstance(v, str),
+        "number": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
+        "integer": lambda v: not isinstance(v, bool) and isinstance(v, int | float) and float(v).is_integer(),
+    }
+    checks: dict[str, Callable[[Any], bool]] = {
+        "type": lambda rule: types[rule](value),
+        "const": lambda rule: bool(value == rule),
+        "enum": lambda rule: value in rule,
+        "minimum": lambda rule: bool(value >= rule),
+        "maximum": lambda rule: bool(value <= rule),
+        "exclusiveMinimum": lambda rule: bool(value > rule),
+        "exclusiveMaximum": lambda rule: bool(value < rule),
+        "pattern": lambda rule: re.search(rule, value) is not None,
+    }
+    for keyword, rule in schema.items():
+        if keyword in checks:
+            faults += [] if checks[keyword](rule) else [f"{at} = {value!r} breaks {keyword} {rule!r}"]
+        elif keyword == "required":
+            faults += [f"{at} lacks {name}" for name in rule if name not in value]
+        elif keyword == "properties":
+            for name in rule.keys() & value.keys():
+                faults += schema_faults(value[name], rule[name], f"{at}.{name}")
+        elif keyword == "patternProperties":
+            for pattern, inner in rule.items():
+                for name in (name for name in value if re.search(pattern, name)):
+                    faults += schema_faults(value[name], inner, f"{at}.{name}")
+        elif keyword == "additionalProperties":
+            known = set(schema.get("properties", {}))
+            patterns = schema.get("patternProperties", {})
+            extra = [n for n in value if n not in known and not any(re.search(p, n) for p in patterns)]
+            faults += [f"{at} has {name}" for name in extra] if rule is False else []
+        elif keyword == "if":
+            branch = "else" if schema_faults(value, rule, at) else "then"
+            faults += schema_faults(value, schema.get(branch, True), at)
+        elif keyword not in ("then", "else", "$schema", "$id", "title", "description"):
+            faults.append(f"the checker does not know {keyword}")
+    return faults
