@@ -1,8 +1,8 @@
-"""One camera's frames → the room's windows: every stage between capture and privacy, in the order of the flow.
+"""One camera's frames → the room's windows: every stage between capture and privacy, in order of the flow.
 
     Frame → Faces → Crops → Probabilities → smoothed → RoomWindow
 
-What leaves this module is a `RoomWindow`; frames, boxes, crops and track ids stay in its locals and die there.
+Only a `RoomWindow` leaves this module; frames, boxes, crops and track ids stay in its locals and die there.
 """
 
 from __future__ import annotations
@@ -41,14 +41,13 @@ class RoomAnalysis:
         config: checked.
         manifest: of the bundle that the engine runs.
         engine: loaded, golden outputs checked.
-        waits_for_scans: True for files, False for cameras; see `FaceFinder`.
     """
 
-    def __init__(self, config: Config, manifest: Manifest, engine: Engine, *, waits_for_scans: bool) -> None:
+    def __init__(self, config: Config, manifest: Manifest, engine: Engine) -> None:
         self.spans = Spans()
         self.counters = AnalysisCounters()
         readable = config.inference.readable_width_px or manifest.readable_width_px
-        self.finder = FaceFinder(config.faces, waits_for_scans=waits_for_scans, spans=self.spans)
+        self.finder = FaceFinder(config.faces, waits_for_scans=True, spans=self.spans)
         self._crops = CropMaker(manifest.alignment.template(), readable, self.spans)
         self._classifier = Classifier(
             engine,
@@ -97,9 +96,10 @@ class RoomAnalysis:
         return self._aggregator.advance(now_s)
 
     def end(self) -> RoomWindow | None:
-        """Closes the present window before its time and forgets all faces; the next frame may have any time."""
+        """Closes the present window early and forgets all faces; the next frame may have any time."""
         window = self._aggregator.flush()
         self.finder.reset()
+        self._smoother.keep_only(self.finder.known_ids())
         self._classify_beat.reset()
         return window
 

@@ -5,9 +5,9 @@
     golden.npz         inputs, logits and tolerances: what the network must give on any CPU
     MODEL_CARD.md      data, limits, error per class, intended use
 
-A device opens a bundle only if every digest holds, the contract's version is known, and every input is one that it can
-make; before it runs, the golden outputs must reproduce on this very CPU (`edge_runtime.inference.opening`).
-Nothing is guessed from a file name.
+A device opens a bundle only if every digest holds, the contract's version is known, and every input is one
+that it can make; before it runs, the golden outputs must reproduce on this very CPU
+(`edge_runtime.inference.opening`). Nothing is guessed from a file name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -35,7 +36,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 
 def _inside(value: str) -> str:
     path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in value:
         raise ValueError("is not a file inside the bundle")
     return value
 
@@ -58,7 +59,8 @@ class Architecture(_Part):
 class Label(_Part):
     """One class, and how it is read.
 
-    Valence and arousal are in [-1, 1] (circumplex of affect, Russell 1980); `reading` is the reading for learning (P1 §4).
+    Valence and arousal are in [-1, 1] (circumplex of affect, Russell 1980); `reading` is the reading for
+    learning (P1 §4).
     """
 
     name: Name
@@ -77,13 +79,18 @@ class Alignment(_Part):
     pupil_x_px: float
     pupil_y_px: float
 
+    @model_validator(mode="after")
+    def _template_is_possible(self) -> Alignment:
+        self.template()
+        return self
+
     def template(self) -> AlignmentTemplate:
         """The template that crops are cut by."""
         return AlignmentTemplate(self.name, self.size_px, self.pupil_x_px, self.pupil_y_px)
 
 
 class TensorSpec(_Part):
-    """An input or output: its kind in the contract, and its name in the graph. The batch axis is left out of `shape`."""
+    """An input or output: kind in the contract, name in the graph, shape without the batch axis."""
 
     kind: str
     tensor: str
@@ -122,7 +129,7 @@ class Quality(_Part):
 class Manifest(_Part):
     """`bundle.json`."""
 
-    schema_id: Literal["roomtone-bundle/1"] = Field(SCHEMA_ID, alias="schema")
+    schema_id: Literal["roomtone-bundle/1"] = Field("roomtone-bundle/1", alias="schema")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     architecture: Architecture
@@ -148,9 +155,12 @@ class Manifest(_Part):
         if logits[0].shape != (len(self.labels),):
             raise ValueError(f"{len(self.labels)} labels, but the logits have the shape {logits[0].shape}")
         listed = {file.path for file in self.files}
-        absent = {variant.file for variant in self.variants} - listed
+        needed = {variant.file for variant in self.variants}
+        # OpenVINO reads the weights beside an .xml without being told to.
+        needed |= {str(PurePosixPath(file).with_suffix(".bin")) for file in needed if file.endswith(".xml")}
+        absent = needed - listed
         if absent:
-            raise ValueError(f"variants name files without a digest: {', '.join(sorted(absent))}")
+            raise ValueError(f"variants need files without a digest: {', '.join(sorted(absent))}")
         if "golden.npz" not in listed:
             raise ValueError("golden.npz has no digest")
         return self
@@ -213,8 +223,8 @@ def open_bundle(folder: Path) -> Bundle:
     """Opens a bundle and checks everything that can be checked without running it.
 
     Raises:
-        BundleError: the directory or a file is missing, the schema is unknown, the manifest contradicts itself or
-            its golden outputs, or an input is of a kind that this device cannot make.
+        BundleError: the directory or a file is missing, the schema is unknown, the manifest contradicts
+            itself or its golden outputs, or an input is of a kind that this device cannot make.
         BundleTamperedError: a file is not the one whose digest the manifest records.
     """
     raw = _read_manifest(folder)
@@ -224,7 +234,9 @@ def open_bundle(folder: Path) -> Bundle:
     unknown = [spec.kind for spec in manifest.inputs if spec.kind not in _KNOWN_INPUTS]
     if unknown:
         raise BundleError(
-            folder, f"needs an input that this roomtone cannot make: {', '.join(unknown)}", hint="update roomtone"
+            folder,
+            f"needs an input that this roomtone cannot make: {', '.join(unknown)}",
+            hint="update roomtone",
         )
     return Bundle(folder, manifest, hashlib.sha256(raw).hexdigest(), _read_golden(folder, manifest))
 
@@ -236,7 +248,9 @@ def _read_manifest(folder: Path) -> bytes:
         return (folder / MANIFEST).read_bytes()
     except OSError as exc:
         raise BundleError(
-            folder, f"{MANIFEST} cannot be read: {exc.strerror}", hint="an interrupted export leaves none; export again"
+            folder,
+            f"{MANIFEST} cannot be read: {exc.strerror}",
+            hint="an interrupted export leaves none; export again",
         ) from exc
 
 
@@ -244,11 +258,13 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
     try:
         document: Any = json.loads(raw)
     except ValueError as exc:
-        raise BundleError(folder, f"{MANIFEST} is not JSON: {exc}") from exc
+        raise BundleError(folder, f"{MANIFEST} is not JSON: {exc}", hint="copy the bundle again") from exc
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA_ID:
         raise BundleError(
-            folder, f"has the schema {schema!r}; this roomtone knows {SCHEMA_ID!r}", hint="update roomtone, or export again"
+            folder,
+            f"has the schema {schema!r}; this roomtone knows {SCHEMA_ID!r}",
+            hint="update roomtone, or export again",
         )
     try:
         return Manifest.model_validate(document)
@@ -267,27 +283,47 @@ def _check_digest(folder: Path, file: FileDigest) -> None:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
     except OSError as exc:
-        raise BundleError(folder, f"{file.path} cannot be read: {exc.strerror}", hint="copy the bundle again") from exc
+        raise BundleError(
+            folder, f"{file.path} cannot be read: {exc.strerror}", hint="copy the bundle again"
+        ) from exc
     if size != file.size or digest != file.sha256:
         what = f"{size} bytes instead of {file.size}" if size != file.size else f"digest {digest[:12]}…"
         raise BundleTamperedError(
-            folder, f"{file.path} is not the recorded file ({what})", hint="copy the bundle again from a trusted place"
+            folder,
+            f"{file.path} is not the recorded file ({what})",
+            hint="copy the bundle again from a trusted place",
         )
 
 
 def _read_golden(folder: Path, manifest: Manifest) -> Golden:
     try:
-        with np.load(folder / "golden.npz", allow_pickle=False) as archive:
+        # Opened here, since `np.load` leaves a file open that turns out to be no archive.
+        with (folder / "golden.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             crops, logits = archive["crops"], archive["logits"]
-            tolerances = {name[10:]: float(archive[name]) for name in archive.files if name.startswith("tolerance_")}
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as exc:
-        raise BundleError(folder, f"golden.npz cannot be used: {exc}", hint="export the bundle again") from exc
-    size = manifest.alignment.size_px
-    if crops.dtype != np.uint8 or crops.shape[1:] != (size, size) or logits.shape != (len(crops), len(manifest.labels)):
+            tolerances = {
+                name.removeprefix("tolerance_"): float(archive[name])
+                for name in archive.files
+                if name.startswith("tolerance_")
+            }
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
+        raise BundleError(
+            folder, f"golden.npz cannot be used: {exc}", hint="export the bundle again"
+        ) from exc
+    size, classes = manifest.alignment.size_px, len(manifest.labels)
+    crops_fit = crops.dtype == np.uint8 and crops.shape[1:] == (size, size) and len(crops) > 0
+    if not crops_fit or logits.dtype.kind != "f" or logits.shape != (len(crops), classes):
         raise BundleError(
             folder,
-            f"golden.npz holds crops {crops.shape} {crops.dtype} and logits {logits.shape}, "
-            f"the manifest wants {size}×{size} uint8 and {len(manifest.labels)} labels",
+            f"golden.npz holds crops {crops.shape} {crops.dtype} and logits {logits.shape} {logits.dtype}, "
+            f"the manifest wants at least one crop {size}×{size} uint8 and float logits of {classes} labels",
+            hint="export the bundle again",
+        )
+    untold = {variant.precision for variant in manifest.variants} - set(tolerances)
+    if untold:
+        raise BundleError(
+            folder,
+            f"golden.npz has no tolerance for {', '.join(sorted(untold))}",
+            hint="export the bundle again",
         )
     return Golden(crops, logits.astype(np.float32), tolerances)
 

@@ -78,6 +78,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # their frames show local variables, which may hold secrets
     help="A room's emotional tone, measured on the camera: only room-level aggregates leave it.",
 )
 

@@ -1,7 +1,8 @@
-"""The configuration of one device: TOML in, checked whole before any camera opens, all faults reported at once.
+"""The configuration of one device: TOML, checked whole before any camera opens, all faults reported at once.
 
 Unknown keys are faults. Secrets are not part of it: user and password come from the environment or from
-`$CREDENTIALS_DIRECTORY` (see `edge_runtime.publishing.credentials`), so a configuration can be shown and shared.
+`$CREDENTIALS_DIRECTORY` (see `edge_runtime.publishing.credentials`), so a configuration can be shown and
+shared.
 
     config = load_config(Path("/etc/roomtone/config.toml"))
     config.room.window_s  # 60.0
@@ -9,9 +10,13 @@ Unknown keys are faults. Secrets are not part of it: user and password come from
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -27,7 +32,10 @@ Purpose = Literal["simulation", "research", "education", "wellbeing", "medical",
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    # A url may hold a password, so errors do not repeat what they found; `faults_of` shows what is harmless.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class DeviceSection(_Section):
@@ -38,11 +46,23 @@ class DeviceSection(_Section):
     device: Identifier = Field("camera-1", description="this device; unique within the broker")
 
 
+def _jurisdiction(value: str) -> str:
+    code = value.strip().upper().replace("_", "-")
+    if code == "UNSPECIFIED":
+        return code.lower()
+    if not re.fullmatch(r"EEA|[A-Z]{2}(-[A-Z0-9]{1,3})?", code):
+        raise ValueError(
+            "is not a country code of ISO 3166-1 alpha-2 such as GB or, with a subdivision, US-CA; "
+            "nor EU, EEA or unspecified"
+        )
+    return code
+
+
 class DeploymentSection(_Section):
     """What the operator declares; published in `info`, and checked against the law before anything starts."""
 
-    jurisdiction: str = Field(
-        "unspecified", min_length=2, max_length=64, description="country (ISO 3166-1 alpha-2), `EU` or `EEA`"
+    jurisdiction: Annotated[str, AfterValidator(_jurisdiction)] = Field(
+        "unspecified", description="country (ISO 3166-1 alpha-2), `EU` or `EEA`; read as EU when unspecified"
     )
     setting: Literal["education", "workplace", "healthcare", "laboratory", "other"] = Field(
         "education", description="kind of place"
@@ -53,11 +73,18 @@ class DeploymentSection(_Section):
 
 def _camera_source(value: str) -> str:
     if not value.strip():
-        raise ValueError("is empty; give a camera index, an rtsp:// or http:// url, a file, a folder or simulated://")
-    parts = urlsplit(value)
-    if parts.scheme and len(parts.scheme) > 1 and parts.scheme not in SOURCE_SCHEMES:
-        raise ValueError(f"scheme {parts.scheme}:// is not one of {', '.join(SOURCE_SCHEMES)}")
+        raise ValueError(
+            "is empty; give a camera index, an rtsp:// or http:// url, a file, a folder or simulated://"
+        )
+    scheme = _scheme(value)
+    if scheme and scheme not in SOURCE_SCHEMES:
+        raise ValueError(f"scheme {scheme}:// is not one of {', '.join(SOURCE_SCHEMES)}")
     return value
+
+
+def _scheme(source: str) -> str:
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", source)
+    return match[1].lower() if match else ""
 
 
 SOURCE_SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "simulated")
@@ -68,16 +95,23 @@ class CameraSection(_Section):
 
     source: Annotated[str, AfterValidator(_camera_source)] = Field(
         "simulated://students=24,seed=7",
+        repr=False,  # the url of a network camera may hold its password
         description="camera index (`0`), rtsp/http url, film, folder of images, or `simulated://students=24,seed=7`",
     )
     width: int | None = Field(None, ge=160, le=7680, description="requested width of a USB camera, px")
     height: int | None = Field(None, ge=120, le=4320, description="requested height of a USB camera, px")
     fps: float | None = Field(None, gt=0, le=240, description="requested rate of a USB camera, frames/s")
-    realtime: bool = Field(False, description="play a film at its own pace, dropping frames as a camera would")
+    realtime: bool = Field(
+        False, description="play a film at its own pace, dropping frames as a camera would"
+    )
     open_timeout_s: float = Field(10.0, ge=0.2, le=120, description="time allowed for opening")
     read_timeout_s: float = Field(5.0, ge=0.2, le=120, description="no frame for so long counts as a stall")
-    restart_after_s: float = Field(20.0, ge=0.5, le=600, description="no frame for so long restarts the camera")
-    restart_backoff_s: float = Field(5.0, ge=0.1, le=600, description="first pause between restarts, jittered")
+    restart_after_s: float = Field(
+        20.0, ge=0.5, le=600, description="no frame for so long restarts the camera"
+    )
+    restart_backoff_s: float = Field(
+        5.0, ge=0.1, le=600, description="first pause between restarts, jittered"
+    )
     restart_backoff_max_s: float = Field(60.0, ge=0.1, le=3600, description="longest pause between restarts")
 
     @model_validator(mode="after")
@@ -88,28 +122,41 @@ class CameraSection(_Section):
 
 
 class FacesSection(_Section):
-    """Finding and following faces. Scan, follow and classify rates are separate (`inference.classify_rate_hz`)."""
+    """Finding and following faces. How often they are classified is `inference.classify_rate_hz`."""
 
-    detector: Literal["haar", "yunet"] = Field("haar", description="Haar cascade, or YuNet (needs `yunet_model`)")
-    cascade: Literal["default", "alt", "alt2"] = Field("default", description="which of OpenCV's frontal cascades")
-    yunet_model: Path | None = Field(None, description="YuNet's ONNX file, for `detector = \"yunet\"`")
+    detector: Literal["haar", "yunet"] = Field(
+        "haar", description="Haar cascade, or YuNet (needs `yunet_model`)"
+    )
+    cascade: Literal["default", "alt", "alt2"] = Field(
+        "default", description="which of OpenCV's frontal cascades"
+    )
+    yunet_model: Path | None = Field(None, description='YuNet\'s ONNX file, for `detector = "yunet"`')
     scan_rate_hz: float = Field(2.0, gt=0, le=60, description="full-frame scans per second of video")
     scan_width_px: int = Field(
-        960, ge=160, le=7680, description="a scan works on the frame shrunk to this width; wider finds smaller faces"
+        960,
+        ge=160,
+        le=7680,
+        description="a scan works on the frame shrunk to this width; wider finds smaller faces",
     )
     scan_step: float = Field(1.1, ge=1.02, le=2, description="ratio of one scanned face size to the next")
     scan_threads: int = Field(1, ge=1, le=16, description="OpenCV threads of one scan")
     min_neighbors: int = Field(2, ge=1, le=20, description="overlapping hits that make a face (Haar)")
     min_face_px: int = Field(20, ge=10, le=1000, description="smallest face box looked for, px of the frame")
-    max_face_fraction: float = Field(0.8, gt=0.05, le=1, description="largest face box, of the frame's height")
-    follow: Literal["flow", "search"] = Field("flow", description="between scans: optical flow, or cascade nearby")
+    max_face_fraction: float = Field(
+        0.8, gt=0.05, le=1, description="largest face box, of the frame's height"
+    )
+    follow: Literal["flow", "search"] = Field(
+        "flow", description="between scans: optical flow, or cascade nearby"
+    )
     follow_rate_hz: float = Field(25.0, gt=0, le=120, description="follow steps per second of video, at most")
-    lose_after_s: float = Field(1.5, gt=0, le=60, description="an unconfirmed face is forgotten after this time")
+    lose_after_s: float = Field(
+        1.5, gt=0, le=60, description="an unconfirmed face is forgotten after this time"
+    )
 
     @model_validator(mode="after")
     def _yunet_has_a_model(self) -> FacesSection:
         if self.detector == "yunet" and self.yunet_model is None:
-            raise ValueError("detector = \"yunet\" needs yunet_model, the path of its ONNX file")
+            raise ValueError('detector = "yunet" needs yunet_model, the path of its ONNX file')
         return self
 
 
@@ -118,9 +165,13 @@ class InferenceSection(_Section):
 
     bundle: Path | None = Field(None, description="bundle directory; the one that ships when absent")
     backend: Literal["auto", "onnxruntime", "openvino"] = Field("auto", description="inference engine")
-    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field("auto", description="numeric precision")
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
+        "auto", description="numeric precision"
+    )
     threads: int = Field(1, ge=1, le=64, description="threads of the engine")
-    classify_rate_hz: float = Field(2.0, gt=0, le=60, description="how often each face is classified, per second")
+    classify_rate_hz: float = Field(
+        2.0, gt=0, le=60, description="how often each face is classified, per second"
+    )
     max_batch: int = Field(16, ge=1, le=256, description="faces in one call of the engine")
     readable_width_px: int | None = Field(
         None, ge=16, le=1000, description="narrowest face that is classified; the bundle's own when absent"
@@ -132,12 +183,24 @@ class RoomSection(_Section):
 
     window_s: float = Field(60.0, ge=1, le=3600, description="length of a window, s of event time")
     min_group: int = Field(10, ge=1, le=1000, description="fewer people than this: the window is suppressed")
-    smoothing_s: float = Field(2.0, ge=0, le=60, description="time constant of a face's probabilities; 0 = none")
+    smoothing_s: float = Field(
+        2.0, ge=0, le=60, description="time constant of a face's probabilities; 0 = none"
+    )
     min_track_s: float = Field(1.0, ge=0, le=60, description="a face seen for less than this does not count")
 
 
 def _broker_url(value: str) -> str:
-    parts = urlsplit(value)
+    if (
+        "@" in value
+    ):  # first of all, since the checks below would take a piece of a password for something else
+        raise ValueError(
+            "holds user or password; put them in ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD, "
+            "or in the files mqtt_username and mqtt_password of $CREDENTIALS_DIRECTORY"
+        )
+    try:
+        parts = urlsplit(value)
+    except ValueError as exc:
+        raise ValueError("is no url") from exc
     if parts.scheme not in ("mqtt", "mqtts"):
         raise ValueError("is not mqtt://host[:port] or mqtts://host[:port]")
     try:
@@ -146,11 +209,6 @@ def _broker_url(value: str) -> str:
         raise ValueError("has a port that is no number from 1 to 65535") from exc
     if not parts.hostname or port == 0:
         raise ValueError("names no host, or port 0")
-    if parts.username or parts.password:
-        raise ValueError(
-            "holds user or password; put them in ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD, "
-            "or in the files mqtt_username and mqtt_password of $CREDENTIALS_DIRECTORY"
-        )
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("has something behind the port")
     return value.rstrip("/")
@@ -163,11 +221,15 @@ class MqttSection(_Section):
         None, description="mqtt://host:1883 or mqtts://host:8883; nothing is published when absent"
     )
     protocol: Literal["auto", "5", "3.1.1"] = Field("auto", description="auto: MQTT 5, then 3.1.1 if refused")
-    ca_file: Path | None = Field(None, description="PEM of the authority that signed the broker's certificate")
+    ca_file: Path | None = Field(
+        None, description="PEM of the authority that signed the broker's certificate"
+    )
     client_cert: Path | None = Field(None, description="PEM of this device's certificate")
     client_key: Path | None = Field(None, description="PEM of this device's private key")
     keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive")
-    connect_timeout_s: float = Field(5.0, ge=0.5, le=60, description="time allowed for one connection attempt")
+    connect_timeout_s: float = Field(
+        5.0, ge=0.5, le=60, description="time allowed for one connection attempt"
+    )
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> MqttSection:
@@ -185,7 +247,9 @@ class OutboxSection(_Section):
     path: Path | None = Field(
         None, description="SQLite file; absent: in $STATE_DIRECTORY, else in the user's state directory"
     )
-    max_mb: float = Field(64.0, ge=0.1, le=10_000, description="larger than this: the oldest events are dropped")
+    max_mb: float = Field(
+        64.0, ge=0.1, le=10_000, description="larger than this: the oldest events are dropped"
+    )
     max_age_h: float = Field(72.0, gt=0, le=8760, description="older than this: the event is dropped")
     drain_rate_hz: float = Field(50.0, gt=0, le=5000, description="events per second sent while catching up")
 
@@ -220,14 +284,15 @@ class Config(_Section):
 
 
 def trial_config() -> Config:
-    """The built-in configuration of a trial without a file: simulation only, short windows, no minimum group."""
+    """The built-in configuration of a trial: simulation only, short windows, a minimum group of one."""
     return Config(room=RoomSection(window_s=10.0, min_group=1), stats=StatsSection(interval_s=10.0))
 
 
 def load_config(path: Path) -> Config:
     """Reads and checks a configuration file.
 
-    Relative paths in the file are meant from the file's own folder.
+    Relative paths in the file are meant from the file's own folder, also those of films and folders of
+    images.
 
     Raises:
         ConfigurationError: the file is missing, is not TOML, or has faults; all of them are listed.
@@ -236,7 +301,9 @@ def load_config(path: Path) -> Config:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:
         raise ConfigurationError(
-            str(path), [Fault("", f"cannot be read: {exc.strerror}")], hint="roomtone config show prints one to start from"
+            str(path),
+            [Fault("", f"cannot be read: {exc.strerror}")],
+            hint="roomtone config show prints one to start from",
         ) from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(str(path), [Fault("", f"is not UTF-8 text: {exc.reason}")]) from exc
@@ -252,12 +319,13 @@ def parse_config(text: str, *, origin: str = "configuration", folder: Path | Non
     try:
         config = Config.model_validate(document)
     except ValidationError as exc:
-        raise ConfigurationError(origin, _faults(exc, _lines_of_keys(text), document)) from exc
+        raise ConfigurationError(origin, faults_of(exc, _lines_of_keys(text))) from exc
     return config if folder is None else _resolve_paths(config, folder)
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:
     sections: dict[str, _Section] = {}
+    changed: dict[str, Path | str]
     for name in type(config).model_fields:
         section = getattr(config, name)
         changed = {
@@ -265,12 +333,20 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
             for key, value in section
             if isinstance(value, Path) and key in section.model_fields_set and not value.is_absolute()
         }
+        if name == "camera" and "source" in section.model_fields_set and _is_relative_path(section.source):
+            changed["source"] = str(folder / section.source.strip())
         if changed:
             sections[name] = section.model_copy(update=changed)
     return config.model_copy(update=sections)
 
 
-def _faults(error: ValidationError, lines: dict[str, int], document: dict[str, Any]) -> list[Fault]:
+def _is_relative_path(source: str) -> bool:
+    source = source.strip()
+    return not (_scheme(source) or source.isdecimal() or source.startswith(("/", "~")))
+
+
+def faults_of(error: ValidationError, lines: Mapping[str, int] = MappingProxyType({})) -> list[Fault]:
+    """The faults that pydantic found, worded for a person; `lines` maps dotted keys to lines of the file."""
     faults = []
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"])
@@ -278,18 +354,27 @@ def _faults(error: ValidationError, lines: dict[str, int], document: dict[str, A
         if item["type"] == "extra_forbidden":
             problem = "is not a key that roomtone knows" + _suggestion(item["loc"])
         elif item["type"] != "value_error":
-            problem = f"{problem[0].lower()}{problem[1:]}, found {item['input']!r}"
+            problem = f"{problem[0].lower()}{problem[1:]}, found {_shown(item['input'])}"
         faults.append(Fault(key, problem, lines.get(key)))
     return sorted(faults, key=lambda fault: (fault.line is None, fault.line or 0, fault.key))
 
 
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    from difflib import get_close_matches
+def _shown(value: object) -> str:
+    """The value as it may stand in a message: whatever could hold a password is only named by its kind."""
+    if isinstance(value, str) and "@" in value:
+        return "a url or an address"
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "an array"
+    return repr(value)
 
+
+def _suggestion(location: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = Config
     for part in location[:-1]:
         field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
             return ""
         model = field.annotation
     close = get_close_matches(str(location[-1]), list(model.model_fields), n=1)
@@ -337,5 +422,5 @@ def _toml_value(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    # JSON's escapes are TOML's, but for DEL, which only TOML wants escaped.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")

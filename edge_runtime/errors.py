@@ -17,7 +17,8 @@
     ├── OutboxError                  10   the disk queue between a window and the broker
     └── MissingExtraError            11   an optional part is not installed
 
-An exception takes the facts, words its own message and keeps the facts as attributes; `hint` says what to do next.
+An exception takes the facts, words its own message and keeps the facts as attributes; `hint` says what to do
+next.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class ConfigurationError(RoomtoneError):
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         lines = "".join(f"\n  {fault}" for fault in self.faults)
         super().__init__(
-            f"{origin} has {count}:{lines}", hint=hint or "roomtone config schema lists every key with its range"
+            f"{origin} has {count}:{lines}",
+            hint=hint or "roomtone config schema lists every key with its range",
         )
 
 
@@ -73,7 +75,8 @@ class UnlawfulUseError(RoomtoneError):
     def __init__(self, *, jurisdiction: str, setting: str, purpose: str, article: str) -> None:
         self.jurisdiction, self.setting, self.purpose, self.article = jurisdiction, setting, purpose, article
         super().__init__(
-            f"emotion inference in {setting} for the purpose “{purpose}” is prohibited in {jurisdiction}: {article}",
+            f"emotion inference in {setting} for the purpose “{purpose}” is prohibited in {jurisdiction}: "
+            f"{article}",
             hint="only the purposes medical, safety and simulation are open here; "
             "declare the true one under [deployment], and ask your data protection officer",
         )

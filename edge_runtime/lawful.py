@@ -1,8 +1,8 @@
 """What a declared deployment may be used for. Not legal advice: a refusal of what is plainly prohibited.
 
-Regulation (EU) 2024/1689 (AI Act), Art. 5(1)(f), in force since 2 February 2025, prohibits inferring emotions of natural
-persons in the areas of workplace and education institutions, except for medical or safety reasons. It covers the EU and,
-once incorporated, the EEA. We found no source that exempts aggregates.
+Regulation (EU) 2024/1689 (AI Act), Art. 5(1)(f), in force since 2 February 2025, prohibits inferring emotions
+of natural persons in the areas of workplace and education institutions, except for medical or safety reasons.
+It covers the EU and, once incorporated, the EEA. We found no source that exempts aggregates.
 """
 
 from __future__ import annotations
@@ -14,8 +14,15 @@ from edge_runtime.errors import UnlawfulUseError
 
 ARTICLE: Final = "Regulation (EU) 2024/1689 (AI Act), Art. 5(1)(f)"
 
-_EU: Final = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()
-_EEA: Final = frozenset([*_EU, "IS", "LI", "NO", "EU", "EEA"])
+# fmt: off
+_MEMBER_STATES: Final = (
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT",
+    "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+)
+# fmt: on
+# Where EU law applies under another country code: Åland, and the outermost regions of Art. 349 TFEU.
+_TERRITORIES: Final = ("AX", "GF", "GP", "MF", "MQ", "RE", "YT")
+_WHERE_PROHIBITED: Final = frozenset([*_MEMBER_STATES, *_TERRITORIES, "EL", "IS", "LI", "NO", "EU", "EEA"])
 _OPEN_PURPOSES: Final = frozenset(["medical", "safety", "simulation"])
 _PROHIBITED_SETTINGS: Final = frozenset(["education", "workplace"])
 
@@ -28,10 +35,12 @@ def check_lawful(deployment: DeploymentSection) -> None:
     Raises:
         UnlawfulUseError: naming the article.
     """
-    declared = deployment.jurisdiction.strip()
-    prefix = declared.upper().replace("_", "-").partition("-")[0]
-    applies = prefix in _EEA or declared.lower() in ("unspecified", "european union")
+    country = deployment.jurisdiction.partition("-")[0]
+    applies = country in _WHERE_PROHIBITED or country == "unspecified"
     if applies and deployment.setting in _PROHIBITED_SETTINGS and deployment.purpose not in _OPEN_PURPOSES:
         raise UnlawfulUseError(
-            jurisdiction=declared, setting=deployment.setting, purpose=deployment.purpose, article=ARTICLE
+            jurisdiction=deployment.jurisdiction,
+            setting=deployment.setting,
+            purpose=deployment.purpose,
+            article=ARTICLE,
         )

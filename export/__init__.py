@@ -1,0 +1,21 @@
+"""Export: a trained PyTorch network becomes a bundle that is proven to give the same logits on every engine.
+
+In the order in which data flows:
+
+    architectures/   the papers' networks, one paper, one file
+    training/        labelled faces, augmentation, the trainer                     → checkpoint
+    checkpoints.py   weights and recipe as safetensors; pickles are refused
+    deploy.py        the network with its preprocessing inside: uint8 crops in, logits out
+    onnx_graph.py    one ONNX file, simplified, the same bytes every time
+    probes.py        rendered faces and noise to compare networks on
+    parity.py        torch → ONNX Runtime → OpenVINO, logit by logit
+    golden.py        what the network must give on any CPU
+    cost.py          parameters and multiply–adds
+    taxonomy.py      polarity, valence, arousal and reading of each class
+    provenance.py    data, recipe, tools, commit
+    pipeline.py      the steps above, one after the other                          → bundle
+    cli.py           `roomtone train`, `roomtone export`
+
+    request = ExportRequest("hafnet_half", Path("runs/first/checkpoint.safetensors"), Path("bundles/first"))
+    export_bundle(request).bundle.digest
+"""

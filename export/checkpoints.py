@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors only, with the recipe in the file's metadata. A pickle is refused: it can run code."""
+"""Checkpoints: safetensors with the recipe in the metadata. A pickle is refused: it can run code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: the file is missing, is no safetensors file (a pickle, say), or is truncated.
     """
-    hint = "only .safetensors written by `roomtone train` are read; a pickled .pt can run code when it is opened"
+    hint = (
+        "only .safetensors written by `roomtone train` are read; a pickled .pt can run code when it is opened"
+    )
     if not path.is_file():
         raise CheckpointError(path, "no such file")
     try:
@@ -70,7 +72,11 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path) -> None
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in checkpoint.weights.items()}
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    other = [f"{n} is {found[n]}, not {expected[n]}" for n in sorted(expected.keys() & found.keys()) if expected[n] != found[n]]
+    other = [
+        f"{n} is {found[n]}, not {expected[n]}"
+        for n in sorted(expected.keys() & found.keys())
+        if expected[n] != found[n]
+    ]
     problems = [
         f"{len(names)} tensors {word} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
         for word, names in (("missing", missing), ("too many", extra), ("of another shape", other))
@@ -78,7 +84,9 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path) -> None
     ]
     if problems:
         raise CheckpointError(
-            path, f"is not of this network: {'; '.join(problems)}", hint="name the architecture it was trained as"
+            path,
+            f"is not of this network: {'; '.join(problems)}",
+            hint="name the architecture it was trained as",
         )
     with torch.no_grad():
         network.load_state_dict(checkpoint.weights, strict=True)

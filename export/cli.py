@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from edge_runtime.faces.labelled import load_labelled
 from export.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from export.pipeline import ExportResult
+
 train_app = typer.Typer()
+export_app = typer.Typer()
 _DEFAULT = Recipe()
 
 
@@ -28,6 +45,10 @@ def _progress() -> Progress:
     )
 
 
+def _shown(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
+    return lambda done, total: progress.update(task, completed=done)
+
+
 @train_app.command()
 def train(
     architecture: Annotated[str, typer.Argument(metavar="ARCH", help="hafnet, hafnet_half")],
@@ -36,9 +57,13 @@ def train(
     template: Annotated[str, typer.Option(help="alignment template: p1, loose")] = _DEFAULT.template,
     epochs: Annotated[int, typer.Option(min=1, help="passes over the training split")] = _DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULT.batch_size,
-    learning_rate: Annotated[float, typer.Option(min=0, help="peak of the schedule")] = _DEFAULT.learning_rate,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, help="peak of the schedule")
+    ] = _DEFAULT.learning_rate,
     seed: Annotated[int, typer.Option()] = _DEFAULT.seed,
-    limit: Annotated[int | None, typer.Option(min=1, help="use only so many training images, for a trial")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="use only so many training images, for a trial")
+    ] = None,
 ) -> None:
     """Trains a network on crops that the device's own alignment cuts.
 
@@ -46,10 +71,12 @@ def train(
     """
     import torch
 
+    from export.architectures import check_architecture
     from export.training.curves import plot_curve
     from export.training.datasets import TrainingFaces, locate
     from export.training.trainer import Trainer
 
+    check_architecture(architecture)
     recipe = Recipe(architecture, template, epochs, batch_size, learning_rate, seed=seed)
     splits: dict[str, TrainingFaces] = {}
     with _progress() as progress:
@@ -58,7 +85,7 @@ def train(
             if split == "training" and limit is not None:
                 faces = faces.first(limit)
             task = progress.add_task(f"pupils, {split}", total=len(faces), note="")
-            splits[split] = locate(faces, out / "located", lambda done, _, task=task: progress.update(task, completed=done))
+            splits[split] = locate(faces, out / "located", _shown(progress, task))
             progress.update(task, completed=len(faces))
         trainer = Trainer(recipe, splits["training"], splits["public"], out)
         total = recipe.epochs * trainer.steps_per_epoch
@@ -72,3 +99,77 @@ def train(
         )
     plot_curve(trainer.curve, out / "curve.png")
     typer.echo(f"{checkpoint}  (torch {torch.__version__}; curve in {out / 'curve.png'})")
+
+
+@export_app.command()
+def export(
+    architecture: Annotated[
+        str, typer.Argument(metavar="ARCH", help="hafnet, hafnet_half; the checkpoint's own")
+    ],
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint.safetensors of `roomtone train`")],
+    out: Annotated[Path, typer.Option(help="folder of the bundle; must not exist yet")],
+    name: Annotated[str, typer.Option(help="of the bundle, [a-z0-9-]")] = "default",
+    version: Annotated[str, typer.Option(help="of the bundle, three numbers")] = "0.1.0",
+    trained_on: Annotated[
+        str | None,
+        typer.Option(help="what the training data is, for the model card; FER2013's note when absent"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the bundle that is there")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> None:
+    """Turns a trained network into a bundle that is proven to give the same logits in every engine.
+
+    roomtone export hafnet_half --checkpoint runs/first/checkpoint.safetensors --out bundles/first
+    """
+    from export.pipeline import STEPS, ExportRequest, Step, export_bundle
+
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        for chatty in ("onnx_ir", "onnxscript"):  # each graph pass reports itself at INFO
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+    request = ExportRequest(architecture, checkpoint, out, name, version, force)
+    if trained_on is not None:
+        request = replace(request, trained_on=trained_on)
+    with _progress() as progress:
+        task = progress.add_task("export", total=len(STEPS), note="")
+        started = itertools.count()
+
+        def on_step(step: Step) -> None:
+            progress.update(task, completed=next(started), note=f"{step.name}: {step.ensures}")
+
+        result = export_bundle(request, on_step)
+        progress.update(task, completed=len(STEPS), note="")
+    if as_json:
+        typer.echo(json.dumps(_export_facts(result), indent=2))
+        return
+    manifest, graph = result.bundle.manifest, result.graph
+    typer.echo(
+        f"{result.bundle.folder}  {manifest.name} {manifest.version}  digest {result.bundle.digest[:16]}…"
+    )
+    typer.echo(
+        f"graph     {sum(graph.operators.values())} operators, opset {graph.opset}, "
+        f"{graph.size_bytes / 1e6:.1f} MB; {manifest.architecture.parameters / 1e6:.2f} M parameters, "
+        f"{manifest.architecture.multiply_adds / 1e6:.0f} M multiply–adds a face"
+    )
+    for hop in result.parity:
+        typer.echo(f"parity    {hop.hop}, {hop.data}: largest difference {hop.difference:.2g}")
+    for check in result.variants:
+        typer.echo(
+            f"verified  {check.report.backend} {check.report.precision}: "
+            f"golden outputs within {check.golden_difference:.2g}"
+        )
+
+
+def _export_facts(result: ExportResult) -> dict[str, Any]:
+    return {
+        "bundle": str(result.bundle.folder),
+        "digest": result.bundle.digest,
+        "name": result.bundle.manifest.name,
+        "version": result.bundle.manifest.version,
+        "architecture": result.bundle.manifest.architecture.model_dump(),
+        "graph": asdict(result.graph),
+        "parity": [asdict(hop) for hop in result.parity],
+        "variants": [
+            {**asdict(check.report), "golden_difference": check.golden_difference}
+            for check in result.variants
+        ],
+    }

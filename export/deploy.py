@@ -1,4 +1,4 @@
-"""The deployed form of a network: uint8 crops in, logits out, every constant of preprocessing inside the graph.
+"""The deployed form of a network: uint8 crops in, logits out, preprocessing inside the graph.
 
 No backend can then disagree about preprocessing, and nothing is converted twice.
 """

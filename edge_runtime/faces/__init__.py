@@ -12,6 +12,8 @@
     precut.py      data sets of pre-cut faces through the same steps
     labelled.py    reading such data sets
 
+In use:
+
     with FaceFinder(config.faces, waits_for_scans=True) as finder:
         view = FrameView(frame)
         crops = CropMaker(template, readable_width_px=32).make(view, finder.find(view))

@@ -1,13 +1,15 @@
 """Alignment: two pupils in, one upright grey crop out. The only preprocessing in the project.
 
-P1 §2.2: rotate by the angle of the line through the pupils (eqs 2–3), crop 0.5 d above it, 1.5 d below it and d to each
-side of its middle, d being the distance of the pupils, scale to 96×96, equalise the histogram (eqs 4–6). So both
-pupils always lie at the same two places of the crop; those places are the bundle's `AlignmentTemplate`.
+P1 §2.2: rotate by the angle of the line through the pupils (eqs 2–3), crop 0.5 d above it, 1.5 d below it and
+d to each side of its middle, d being the distance of the pupils, scale to 96×96, equalise the histogram (eqs
+4–6). So both pupils always lie at the same two places of the crop; those places are the bundle's
+`AlignmentTemplate`.
 
-Training crops, calibration crops and the device's crops are all made by `align`. Casting, scaling and mean/std are
-nodes of the exported graph, not of this module.
+Training crops, calibration crops and the device's crops are all made by `align`. Casting, scaling and
+mean/std are nodes of the exported graph, not of this module.
 
-Convention: points are (x, y) in pixels, pixel centres at integers; of two pupils the image-left one comes first.
+Convention: points are (x, y) in pixels, pixel centres at integers; of two pupils the image-left one comes
+first.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from edge_runtime.frames.frame import Image
 
 FloatArray = npt.NDArray[np.float32]
 
-# Where the pupils lie in a frontal Haar box, as fractions of its side: medians over 3,423 frames of landmarks68.npz,
-# made symmetric. `docs/architecture.md` has the command.
+# Where the pupils lie in a frontal Haar box, as fractions of its side: medians over 3,423 frames of
+# landmarks68.npz, made symmetric. `docs/architecture.md` has the command.
 DEFAULT_PUPILS_IN_BOX: Final = np.array([[0.315, 0.405], [0.685, 0.405]], np.float32)
 
 
@@ -50,7 +52,8 @@ class AlignmentTemplate:
 
 
 P1_TEMPLATE: Final = AlignmentTemplate()
-# Looser: 2.67 d wide with 0.85 d above the pupils, so that brows, forehead wrinkles and chin stay in a tilted crop.
+# Looser: 2.67 d wide with 0.86 d above the pupils, so that brows, forehead wrinkles and chin stay in a tilted
+# crop.
 LOOSE_TEMPLATE: Final = AlignmentTemplate("loose", 96, 30.0, 31.0)
 TEMPLATES: Final = {template.name: template for template in (P1_TEMPLATE, LOOSE_TEMPLATE)}
 
@@ -69,7 +72,7 @@ def default_pupils(boxes_xyxy: FloatArray) -> FloatArray:
 
 
 def similarity(pupils_xy: FloatArray, template: AlignmentTemplate) -> FloatArray:
-    """The similarity transforms that bring pupils to their places in the crop (P1 eqs 2–3 and the scaling after them).
+    """The similarity transforms that bring pupils to their places in the crop (P1 eqs 2–3, then the scaling).
 
     Args:
         pupils_xy: (N, 2, 2) float32; the two pupils of a face differ.
@@ -90,12 +93,15 @@ def similarity(pupils_xy: FloatArray, template: AlignmentTemplate) -> FloatArray
 
 
 def align(
-    image_grey: Image, pupils_xy: FloatArray, template: AlignmentTemplate = P1_TEMPLATE, out: Image | None = None
+    image_grey: Image,
+    pupils_xy: FloatArray,
+    template: AlignmentTemplate = P1_TEMPLATE,
+    out: Image | None = None,
 ) -> Image:
     """Cuts upright, equally scaled, histogram-equalised crops out of one grey image.
 
-    What lies outside of the image continues its border. A face much larger than the crop is shrunk by area first, so
-    that no aliasing enters.
+    What lies outside of the image continues its border. A face much larger than the crop is shrunk by area
+    first, so that no aliasing enters.
 
     Args:
         image_grey: (H, W) uint8.
@@ -105,8 +111,13 @@ def align(
 
     Returns:
         (N, size, size) uint8, a view of `out` where given.
+
+    Raises:
+        ValueError: `out` holds too few crops, or they are of another size or type.
     """
     count, size = len(pupils_xy), template.size_px
+    if out is not None and (len(out) < count or out.shape[1:] != (size, size) or out.dtype != np.uint8):
+        raise ValueError(f"out is {out.shape} {out.dtype}, needed is ({count}, {size}, {size}) uint8")
     crops = np.empty((count, size, size), np.uint8) if out is None else out[:count]
     for crop, matrix in zip(crops, similarity(pupils_xy, template), strict=True):
         source, transform = _shrunk_if_large(image_grey, matrix, size)
@@ -118,7 +129,7 @@ def align(
 
 
 def _shrunk_if_large(image: Image, matrix: FloatArray, size_px: int) -> tuple[Image, FloatArray]:
-    """For a crop that shrinks by more than two: the region around it, shrunk by area, and the remaining transform."""
+    """For a crop that shrinks by more than two: its region shrunk by area, and the remaining transform."""
     scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
     if scale >= 0.5:
         return image, matrix

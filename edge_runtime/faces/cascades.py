@@ -18,7 +18,7 @@ def load_cascade(file_name: str) -> cv2.CascadeClassifier:
     hint = "pip install 'opencv-python-headless>=4.10,<5'"
     if not hasattr(cv2, "CascadeClassifier"):
         raise EngineError(f"OpenCV {cv2.__version__} has no Haar cascades", hint=hint)
-    path = Path(cv2.data.haarcascades) / file_name
+    path = Path(cv2.data.haarcascades) / file_name  # type: ignore[attr-defined]  # the stubs lack cv2.data
     if not path.is_file():
         raise EngineError(f"OpenCV {cv2.__version__} came without {file_name}", hint=hint)
     cascade = cv2.CascadeClassifier(str(path))

@@ -17,7 +17,9 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Image
 from edge_runtime.profiling.spans import Spans
 
-_LOOK_AGAIN_S: Final = 0.9  # eyes move little within the face; looking for them costs more than classifying the face
+_LOOK_AGAIN_S: Final = (
+    0.9  # eyes move little within the face; looking for them costs more than classifying the face
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Crops:
         track_ids: (N,) int64.
         pupils_found: (N,) bool; False: cut by the default pupils of the face box.
         face_width_px: (N,) float32, width of the face itself (not of the box) in the frame.
-        sharpness: (N,) float32, variance of the crop's Laplacian over the variance of the crop; low when blurred.
+        sharpness: (N,) float32, variance of the crop's Laplacian over that of the crop; low when blurred.
     """
 
     images: Image
@@ -63,7 +65,9 @@ class CropMaker:
         spans: where stage times go.
     """
 
-    def __init__(self, template: AlignmentTemplate, readable_width_px: int, spans: Spans | None = None) -> None:
+    def __init__(
+        self, template: AlignmentTemplate, readable_width_px: int, spans: Spans | None = None
+    ) -> None:
         self.template, self.readable_width_px = template, readable_width_px
         self._spans = Spans() if spans is None else spans
         self._pupils = PupilFinder()
@@ -90,7 +94,8 @@ class CropMaker:
         now_s = view.timestamp_s
         known = {int(track): self._known[int(track)] for track in ids if int(track) in self._known}
         stale = [
-            row for row, track in enumerate(ids)
+            row
+            for row, track in enumerate(ids)
             if int(track) not in known or now_s - known[int(track)].looked_s >= _LOOK_AGAIN_S
         ]
         pupils, found = self._pupils.find(view.grey, boxes[stale])
@@ -101,7 +106,9 @@ class CropMaker:
         chosen = [known[int(track)] for track in ids]
         corners, sides = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None, :]
         in_box = np.array([item.in_box for item in chosen], np.float32).reshape(-1, 2, 2)
-        return (corners + in_box * sides).astype(np.float32), np.array([item.found for item in chosen], np.bool_)
+        return (corners + in_box * sides).astype(np.float32), np.array(
+            [item.found for item in chosen], np.bool_
+        )
 
 
 def _sharpness(crop: Image) -> float:

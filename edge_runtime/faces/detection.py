@@ -1,4 +1,4 @@
-"""Full-frame face detection: Haar cascades (P1 §2.1), and YuNet as the second detector behind the same interface."""
+"""Full-frame face detection: Haar cascades (P1 §2.1), and YuNet behind the same interface."""
 
 from __future__ import annotations
 
@@ -31,9 +31,12 @@ class Detections:
 
     Attributes:
         boxes_xyxy: (N, 4) float32, square, as the frontal Haar cascades draw them (brow to chin, ear to ear).
+        is_certain: the boxes need no second look. A cascade's do: what it once takes for a face, a cupboard
+            say, it takes for one in each scan.
     """
 
     boxes_xyxy: FloatArray
+    is_certain: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
@@ -84,11 +87,14 @@ class YuNetDetector:
         path = settings.yunet_model
         if path is None or not path.is_file():
             raise ConfigurationError(
-                "the configuration", [Fault("faces.yunet_model", f"no such file: {path}")],
-                hint="download YuNet's ONNX file, or use detector = \"haar\"",
+                "the configuration",
+                [Fault("faces.yunet_model", f"no such file: {path}")],
+                hint='download YuNet\'s ONNX file, or use detector = "haar"',
             )
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), 0.6, 0.3, 500)
+            # Another network than YuNet loads as well, and fails only when it runs.
+            self._net.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as exc:
             raise ConfigurationError(
                 "the configuration", [Fault("faces.yunet_model", f"OpenCV cannot read {path}: {exc.err}")]
@@ -99,19 +105,25 @@ class YuNetDetector:
 
     def detect(self, view: FrameView) -> Detections:
         """See `Detector.detect`."""
-        scale = min(1.0, self._settings.scan_width_px / view.shape[1])
-        image = view.frame.image_bgr if scale == 1 else cv2.resize(view.frame.image_bgr, None, fx=scale, fy=scale)
-        self._net.setInputSize((image.shape[1], image.shape[0]))
-        _, rows = self._net.detect(image)
-        if rows is None:
+        height, width = view.shape
+        scale = min(1.0, self._settings.scan_width_px / width)
+        size = (round(width * scale), max(1, round(height * scale)))
+        self._net.setInputSize(size)
+        _, found = self._net.detect(
+            view.frame.image_bgr if scale == 1 else cv2.resize(view.frame.image_bgr, size)
+        )
+        if found is None:
             return Detections(np.empty((0, 4), np.float32))
-        rows = np.asarray(rows, np.float32)
+        rows = np.asarray(found, np.float32)
+        rows = rows[np.isfinite(rows).all(axis=1)]  # on frames a few pixels high it answers infinite boxes
         side = rows[:, 2] * HAAR_SIDE_PER_FACE_WIDTH / scale
         centre = (rows[:, :2] + rows[:, 2:4] / 2) / scale
         corner = centre - np.stack([side, side], 1) / 2
         boxes = np.concatenate([corner, corner + side[:, None]], axis=1)
-        sizes_ok = (side >= self._settings.min_face_px) & (side <= self._settings.max_face_fraction * view.shape[0])
-        return Detections(boxes[sizes_ok].astype(np.float32))
+        sizes_ok = (side >= self._settings.min_face_px) & (
+            side <= self._settings.max_face_fraction * view.shape[0]
+        )
+        return Detections(boxes[sizes_ok].astype(np.float32), is_certain=True)
 
 
 def make_detector(settings: FacesSection) -> Detector:
@@ -131,4 +143,4 @@ def intersection_over_union(first: FloatArray, second: FloatArray) -> npt.NDArra
     shared = np.clip(opposite - corner, 0, None).prod(axis=2)
     areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1][None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)

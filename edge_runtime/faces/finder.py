@@ -3,11 +3,12 @@
     every 1/scan_rate      a full scan begins in its own thread
     when it is finished    its boxes are carried to the present frame and matched with the tracks
     every 1/follow_rate    tracks are followed by optical flow (or by the local cascade)
-    on suspicion           the local cascade looks: new tracks, tracks that the flow or the scan lost, hidden tracks
+    on suspicion           the local cascade looks: new tracks, tracks that the flow or the scan lost, hidden
+    tracks
 
-With a camera the scan's result is taken when it is there; nothing waits. With a file the result is taken half a scan
-interval after it began, waiting if need be: frames may come faster than in life, and the outcome should not depend on
-how fast this machine is.
+With a camera the scan's result is taken when it is there; nothing waits. With a file the result is taken half
+a scan interval after it began, waiting if need be: frames may come faster than in life, and the outcome
+should not depend on how fast this machine is.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Faces:
 
     Attributes:
         track_ids: (N,) int64; in memory only, never in an event.
-        boxes_xyxy: (N, 4) float32 in pixels of the frame, as the frontal Haar cascade draws them; may reach outside.
+        boxes_xyxy: (N, 4) float32 in pixels of the frame, as the frontal Haar cascade draws them; may reach
+            outside.
         age_s: (N,) float64, since the track was born.
     """
 
@@ -94,12 +96,13 @@ class FaceFinder:
         now_s = view.timestamp_s
         if self._before is not None and self._before.shape != view.shape:
             self.reset()
-        if self._before is not None and self._follow_beat.strikes(now_s):
+        if not self._follow_beat.strikes(now_s):
+            # Scans, too, begin and end on follow steps, so that all boxes are of one time.
+            return self._report(now_s)
+        if self._before is not None:
             with self.spans.measure("follow"):
                 self._follow(self._before, view)
-            self._before = view
-        if self._before is None:
-            self._before = view
+        self._before = view
         self._take_scan(view)
         if not self._scanner.busy and self._scan_beat.strikes(now_s):
             tracks = self._tracker.tracks
@@ -155,7 +158,7 @@ class FaceFinder:
         self._examine(suspects, view)
 
     def _examine(self, suspects: list[Track], view: FrameView) -> None:
-        """A second look at each suspect: found, it is confirmed; not found, a tentative or lost one is hidden."""
+        """A second look at each suspect: found, it is confirmed; not found, a tentative one is hidden."""
         boxes, found = self._look(view, self._tracker.boxes(suspects))
         for track, box, ok in zip(suspects, boxes, found, strict=True):
             if ok:
@@ -185,13 +188,13 @@ class FaceFinder:
         then = dict(zip(result.track_ids, result.track_boxes_xyxy, strict=True))
         missed = dict(then)
         new = self._tracker.apply_scan(result.detections.boxes_xyxy, missed, now_s)
-        for track in self._tracker.tracks:
-            if track.id in then and track.id not in missed:
-                track.tentative = False  # a second scan agreed
         if result.view is not view and len(new):
             carried, kept = follow_by_flow(result.view, view, new)
             new = carried[kept]
         begun = self._tracker.add(new, now_s)
+        if result.detections.is_certain:
+            for track in begun:
+                track.tentative = False
         self.counters.tracks_begun += len(begun)
         self._examine(begun + [track for track in self._tracker.tracks if track.id in missed], view)
 

@@ -1,4 +1,4 @@
-"""Between two scans faces are followed: by optical flow, or by a cascade that looks only around the known place."""
+"""Following faces between two scans: by optical flow, or by a cascade that looks around the known place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 _GRID: Final = np.stack(np.meshgrid(np.linspace(0.28, 0.72, 4), np.linspace(0.3, 0.8, 4)), -1).reshape(-1, 2)
 _WIDTH_PX: Final = 960  # of the image that flow works on: half of 1080p
 _WINDOW: Final = (15, 15)
-_LEVELS: Final = 3  # motions up to 8 windows between two frames
+_LEVELS: Final = 2  # motions up to 4 windows between two frames
 _MAX_ERROR: Final = 18.0  # mean grey difference of a followed patch: above, it is not the same thing any more
 _LEAST_POINTS: Final = 6
 
@@ -27,7 +27,8 @@ _LEAST_POINTS: Final = 6
 def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Moves boxes from one frame into a later one by pyramidal Lucas–Kanade flow (Bouguet 2001).
 
-    A box moves by the median motion of its points and grows by the median change of their distance from their centre.
+    A box moves by the median motion of its points and grows by the median change of their distance from their
+    centre.
 
     Args:
         before: where the boxes lie.
@@ -35,8 +36,8 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
         boxes_xyxy: (N, 4) float32.
 
     Returns:
-        (N, 4) float32 boxes in `now`, and (N,) bool: False where the flow lost the face (a cut, a hand, a turn); such
-        a box is returned unmoved.
+        (N, 4) float32 boxes in `now`, and (N,) bool: False where the flow lost the face (a cut, a hand, a
+        turn); such a box is returned unmoved.
     """
     count = len(boxes_xyxy)
     if count == 0:
@@ -44,11 +45,11 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
     (image_before, scale), (image_now, _) = before.grey_within(_WIDTH_PX), now.grey_within(_WIDTH_PX)
     side = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2])[:, None, :]
     points = ((boxes_xyxy[:, None, :2] + _GRID * side) * scale).astype(np.float32)
-    moved, status, error = cv2.calcOpticalFlowPyrLK(
+    moved, status, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # stub: None is not allowed
         image_before,
         image_now,
         points.reshape(-1, 1, 2),
-        None,  # type: ignore[arg-type]  # OpenCV's stub does not know that it may be absent
+        None,
         winSize=_WINDOW,
         maxLevel=_LEVELS,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
@@ -66,7 +67,9 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
             which = which & (np.abs(motion - median).max(axis=1) < extent)
         if which.sum() < _LEAST_POINTS:
             continue
-        result[index] = _moved_box(boxes_xyxy[index], points[index][which] / scale, moved[index][which] / scale)
+        result[index] = _moved_box(
+            boxes_xyxy[index], points[index][which] / scale, moved[index][which] / scale
+        )
         kept[index] = True
     return result, kept
 
@@ -83,7 +86,7 @@ def _moved_box(box: FloatArray, points: FloatArray, moved: FloatArray) -> FloatA
 
 
 class LocalSearch:
-    """Looks for a face around a known place with a second cascade, on a patch shrunk so that the face is small.
+    """Looks for a face around a known place with a second cascade, on a patch in which the face is small.
 
     Serves three ends: to confirm what the scan found, to check what the flow doubts, and to follow on its own
     (`follow = "search"`). An instance belongs to one thread.
@@ -104,7 +107,8 @@ class LocalSearch:
             boxes_xyxy: (N, 4) float32.
 
         Returns:
-            (N, 4) float32 boxes, and (N,) bool: whether a face was found; where not, the box is returned unmoved.
+            (N, 4) float32 boxes, and (N,) bool: whether a face was found; where not, the box is returned
+            unmoved.
         """
         result, found = boxes_xyxy.copy(), np.zeros(len(boxes_xyxy), np.bool_)
         for index, box in enumerate(boxes_xyxy):

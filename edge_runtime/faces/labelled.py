@@ -1,12 +1,14 @@
 """Labelled sets of pre-cut faces: what training, calibration and evaluation all read, through one reader.
 
-The `.npz` layout is FER2013's as a numpy archive: `images (N, H, W) uint8`, `labels (N,)`, `split (N,)` with 0 training,
-1 public test, 2 private test, and optionally `exact (N,)`, 0 for images that are known not to be faces.
+The `.npz` layout is FER2013's as a numpy archive: `images (N, H, W) uint8`, `labels (N,)`, `split (N,)` with
+0 training, 1 public test, 2 private test, and optionally `exact (N,)`, 0 for images that are known not to be
+faces.
 """
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.errors import Fault, ConfigurationError
+from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.frames.frame import Image
 
 FER_LABELS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -69,21 +71,29 @@ def load_labelled(path: Path, split: str) -> LabelledFaces:
     return LabelledFaces(images[keep], labels[keep].astype(np.int64), FER_LABELS, left_out)
 
 
-def _arrays(path: Path) -> tuple[Image, npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.bool_]]:
+def _arrays(
+    path: Path,
+) -> tuple[Image, npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.bool_]]:
     hint = "the layout is described in edge_runtime/faces/labelled.py"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             images, labels, splits = archive["images"], archive["labels"], archive["split"]
             exact = archive["exact"] != 0 if "exact" in archive else np.ones(len(labels), np.bool_)
     except FileNotFoundError as exc:
         raise ConfigurationError(str(path), [Fault("", "no such file")], hint=hint) from exc
     except KeyError as exc:
         raise ConfigurationError(str(path), [Fault("", f"lacks an array: {exc.args[0]}")], hint=hint) from exc
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as exc:
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
         raise ConfigurationError(str(path), [Fault("", f"cannot be read as .npz: {exc}")], hint=hint) from exc
-    if images.ndim != 3 or images.dtype != np.uint8 or not len(images) == len(labels) == len(splits) == len(exact):
+    if (
+        images.ndim != 3
+        or images.dtype != np.uint8
+        or not len(images) == len(labels) == len(splits) == len(exact)
+    ):
         found = f"images {images.shape} {images.dtype}, labels {labels.shape}, split {splits.shape}"
         raise ConfigurationError(str(path), [Fault("", f"arrays do not fit: {found}")], hint=hint)
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(FER_LABELS):
-        raise ConfigurationError(str(path), [Fault("labels", f"outside of 0 … {len(FER_LABELS) - 1}")], hint=hint)
+        raise ConfigurationError(
+            str(path), [Fault("labels", f"outside of 0 … {len(FER_LABELS) - 1}")], hint=hint
+        )
     return images, labels, splits, exact

@@ -1,8 +1,8 @@
 """Data sets of pre-cut faces, brought through the device's own detection, pupils and alignment.
 
-A network trained on a data set's own loose cuts and fed the device's crops is wrong on every camera. So each pre-cut
-image is treated as if a camera had seen it: the frontal cascade looks for the face, the pupils are looked for in
-that box, the same template cuts the crop, and the same fallbacks apply where one of them fails.
+A network trained on a data set's own loose cuts and fed the device's crops is wrong on every camera. So each
+pre-cut image is treated as if a camera had seen it: the frontal cascade looks for the face, the pupils are
+looked for in that box, the same template cuts the crop, and the same fallbacks apply where one of them fails.
 """
 
 from __future__ import annotations

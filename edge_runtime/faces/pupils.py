@@ -1,8 +1,8 @@
-"""Pupils: Haar eyes, then Canny and a Hough circle (P1 §2.2(1)), then the check that a wrong pair does not pass.
+"""Pupils: Haar eyes, then Canny and a Hough circle (P1 §2.2(1)), then a check that wrong pairs do not pass.
 
-One wrong pair of eyes is worse than none: on small faces the eye cascade misses a third of the pairs and finds
-eyebrows and mouth corners instead. A pair counts only if slope, distance and place in the face box are those of a
-face; otherwise the face keeps the default pupils of `alignment.default_pupils` and is marked.
+One wrong pair of eyes is worse than none: on small faces the eye cascade misses a third of the pairs and
+finds eyebrows and mouth corners instead. A pair counts only if slope, distance and place in the face box are
+those of a face; otherwise the face keeps the default pupils of `alignment.default_pupils` and is marked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_COST: Final = 9.0  # sum of four squared deviations: three standard deviati
 
 
 class PupilFinder:
-    """Finds the pupils of faces. One instance belongs to one thread (OpenCV's cascades are not re-entrant)."""
+    """Finds the pupils of faces. An instance belongs to one thread: OpenCV's cascades are not re-entrant."""
 
     def __init__(self) -> None:
         self._eyes = load_cascade("haarcascade_eye.xml")
@@ -43,8 +43,8 @@ class PupilFinder:
             boxes_xyxy: (N, 4) float32.
 
         Returns:
-            pupils (N, 2, 2) float32, and (N,) bool: whether the pair was found and passed the check. Where it is
-            False, the pupils are the default ones.
+            pupils (N, 2, 2) float32, and (N,) bool: whether the pair was found and passed the check. Where it
+            is False, the pupils are the default ones.
         """
         pupils = default_pupils(boxes_xyxy)
         found = np.zeros(len(boxes_xyxy), np.bool_)
@@ -65,7 +65,9 @@ class PupilFinder:
             return None
         scale = _FACE_PX / side
         shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        band = cv2.resize(image_grey[y0:y1, x0:x1], None, fx=scale, fy=scale, interpolation=shrink)
+        band = np.asarray(
+            cv2.resize(image_grey[y0:y1, x0:x1], None, fx=scale, fy=scale, interpolation=shrink), np.uint8
+        )
         eyes = self._eyes.detectMultiScale(band, 1.1, 1, minSize=(18, 18), maxSize=(50, 50))
         if len(eyes) < 2:
             return None
@@ -97,16 +99,24 @@ def _best_pair(centres: npt.NDArray[np.floating], box: FloatArray) -> tuple[int,
 
 
 def _pupil_in_eye(band: Image, rect: FloatArray) -> npt.NDArray[np.float32]:
-    """The centre of the iris' circle in an eye box: Canny edges, Hough circle; the box's centre where there is none.
+    """The centre of the iris in an eye box: Canny edges, Hough circle; the box's centre where there is none.
 
     Returns:
-        (2,) float32 in pixels of the band. A circle away from the middle of the eye box is a brow or a lid, not an iris.
+        (2,) float32 in pixels of the band. A circle away from the eye box's middle is a brow or a lid, no
+        iris.
     """
     x, y, w, h = (int(value) for value in rect)
     eye = band[y : y + h, x : x + w]
     centre = np.array([x + w / 2, y + h / 2], np.float32)
     circles = cv2.HoughCircles(
-        eye, cv2.HOUGH_GRADIENT, dp=1, minDist=w, param1=120, param2=8, minRadius=max(2, w // 12), maxRadius=w // 5
+        eye,
+        cv2.HOUGH_GRADIENT,
+        dp=1,
+        minDist=w,
+        param1=120,
+        param2=8,
+        minRadius=max(2, w // 12),
+        maxRadius=w // 5,
     )
     if circles is None:
         return centre

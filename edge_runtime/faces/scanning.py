@@ -51,7 +51,7 @@ class Scanner:
         self._pending = self._pool.submit(self._scan, view, track_ids, track_boxes_xyxy)
 
     def take(self, *, wait: bool) -> ScanResult | None:
-        """The result of the scan under way: None when there is none, or when it is not finished and `wait` is False."""
+        """The result of the scan under way; None without one, or if it is unfinished and `wait` is False."""
         if self._pending is None or not (wait or self._pending.done()):
             return None
         pending, self._pending = self._pending, None

@@ -1,8 +1,8 @@
 """Tracks: the same face from frame to frame, as an id that lives in memory and dies with the process.
 
-A track is *tentative* until a second cascade agrees with the scan, *visible* while scan, flow or local search keep
-finding it, and *hidden* when they do not; it is forgotten `lose_after_s` after it was last confirmed by a cascade. Flow
-alone drifts, so it moves a track but never confirms it.
+A track is *tentative* until a second cascade agrees with the scan, *visible* while scan, flow or local search
+keep finding it, and *hidden* when they do not; it is forgotten `lose_after_s` after it was last confirmed by
+a cascade. Flow alone drifts, so it moves a track but never confirms it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SAME_FACE_IOU: Final = 0.3
 _DOUBLE_IOU: Final = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # a track is itself, whatever its box
 class Track:
     """One followed face; see the module's words for its states.
 
@@ -67,7 +67,7 @@ class Tracker:
 
         Args:
             detected: (M, 4) float32 boxes in the scanned frame.
-            then: track id → its box in the scanned frame.
+            then: track id → its box in the scanned frame; the ids that were matched are taken out of it.
             now_s: time of the present frame.
 
         Returns:
@@ -91,7 +91,7 @@ class Tracker:
         return detected[free]
 
     def confirm(self, track: Track, box: FloatArray, now_s: float) -> None:
-        """A cascade saw this track at `box`. Position is taken over; a size that flickers from hit to hit is averaged."""
+        """A cascade saw this track at `box`: its place is taken over, its flickering size is averaged."""
         middle, old_half = (box[:2] + box[2:]) / 2, (track.box_xyxy[2:] - track.box_xyxy[:2]) / 2
         half = (box[2:] - box[:2]) / 2
         if track.visible:
@@ -100,7 +100,7 @@ class Tracker:
         track.confirmed_s, track.visible = now_s, True
 
     def add(self, boxes: FloatArray, now_s: float) -> list[Track]:
-        """Begins a tentative track for each box that is not on a known one; a hidden track there takes it over instead."""
+        """Begins a tentative track for each box that lies on no track; a hidden track takes the box over."""
         begun = []
         for box in boxes:
             overlap = intersection_over_union(box[None], self.boxes())[0] if self.tracks else np.zeros(0)
@@ -115,7 +115,7 @@ class Tracker:
         return begun
 
     def forget(self, now_s: float, shape: tuple[int, int]) -> None:
-        """Drops what was not confirmed for long, what left the picture, and the younger of two tracks on one face."""
+        """Drops tracks long unconfirmed or outside of the picture, and the younger of two on one face."""
         height, width = shape
         alive: list[Track] = []
         for track in self.tracks:

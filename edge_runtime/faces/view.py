@@ -42,7 +42,8 @@ class FrameView:
             image = self.grey
             if scale < 1:
                 size = (width_px, max(1, round(self.shape[0] * scale)))
-                method = cv2.INTER_AREA if scale == 0.5 else cv2.INTER_LINEAR  # area is fast for whole ratios only
+                # Averaging areas is fast for whole ratios only.
+                method = cv2.INTER_AREA if scale == 0.5 else cv2.INTER_LINEAR
                 image = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
             self._smaller[width_px] = image, scale
         return self._smaller[width_px]

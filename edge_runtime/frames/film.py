@@ -56,6 +56,7 @@ class Film:
     def __init__(self, path: Path, *, camera_id: str = "camera", realtime: bool = False) -> None:
         self.camera_id = camera_id
         self.is_live = realtime
+        self.has_monotonic_clock = False
         self.counters = SourceCounters()
         self._path = path
         self._capture = _open(path)

@@ -32,6 +32,7 @@ class ImageFolder:
     """
 
     is_live = False
+    has_monotonic_clock = False
     online = True
 
     def __init__(self, path: Path, *, camera_id: str = "camera") -> None:

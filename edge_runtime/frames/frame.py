@@ -54,6 +54,15 @@ class SourceCounters:
     stalls: int = 0
     reconnects: int = 0
 
+    def __add__(self, other: SourceCounters) -> SourceCounters:
+        return SourceCounters(
+            self.frames + other.frames,
+            self.dropped + other.dropped,
+            self.corrupt + other.corrupt,
+            self.stalls + other.stalls,
+            self.reconnects + other.reconnects,
+        )
+
 
 class EndOfSource(Exception):  # noqa: N818 - a signal like StopIteration, not an error
     """The film or folder is at its end; a live source never raises it."""
@@ -64,11 +73,13 @@ class FrameSource(Protocol):
 
     Attributes:
         is_live: frames come at the camera's pace and are lost when nobody takes them.
+        has_monotonic_clock: timestamps are `time.monotonic()`; otherwise they are positions in a film.
         online: a frame came within the read time-out (always true for a file).
     """
 
     camera_id: str
     is_live: bool
+    has_monotonic_clock: bool
     counters: SourceCounters
 
     @property

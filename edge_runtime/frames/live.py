@@ -51,6 +51,7 @@ class LiveCamera:
     """
 
     is_live = True
+    has_monotonic_clock = True
 
     def __init__(
         self,

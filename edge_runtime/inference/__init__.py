@@ -6,6 +6,8 @@
     opening.py              which variant of a bundle runs here, golden outputs checked
     classifier.py           crops → calibrated probabilities, in batches
 
+In use:
+
     choice = open_engine(open_bundle(folder), config.inference)
     choice.engine.logits(crops)
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.errors import EngineError
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Engine, Logits
 
@@ -39,13 +40,21 @@ class Classifier:
     """
 
     def __init__(self, engine: Engine, *, temperature: float, classes: int, max_batch: int) -> None:
-        self._engine, self._temperature, self._classes, self._max_batch = engine, temperature, classes, max_batch
+        self._engine, self._temperature = engine, temperature
+        self._classes, self._max_batch = classes, max_batch
 
     def probabilities(self, crops: Image) -> Probabilities:
-        """(N, size, size) uint8 → (N, K) float32; N may be 0."""
+        """(N, size, size) uint8 → (N, K) float32; N may be 0.
+
+        Raises:
+            EngineError: the engine failed, or gave a logit that is no number.
+        """
         count = len(crops)
         if count == 0:
             return np.empty((0, self._classes), np.float32)
         starts = range(0, count, self._max_batch)
         logits = [self._engine.logits(crops[start : start + self._max_batch]) for start in starts]
-        return softmax(logits[0] if len(logits) == 1 else np.concatenate(logits), self._temperature)
+        joined = logits[0] if len(logits) == 1 else np.concatenate(logits)
+        if not np.isfinite(joined).all():  # one such would stay in a track's running average for ever
+            raise EngineError("the network gave a logit that is not finite", hint="try another precision")
+        return softmax(joined, self._temperature)

@@ -1,4 +1,4 @@
-"""What an inference engine is to the rest of the runtime. Two real ones stand behind it: ONNX Runtime and OpenVINO."""
+"""What an inference engine is to the rest of the runtime; ONNX Runtime and OpenVINO stand behind it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class EngineReport:
     Attributes:
         backend, version: engine and its version.
         precision: that was asked for and is pinned.
-        layer_precisions: precision → number of layers that the engine really runs in it; empty where it cannot tell.
+        layer_precisions: precision → number of layers that the engine really runs in it; empty where it
+            cannot tell.
         instruction_set: the widest that the engine uses on this CPU.
         threads: of one inference.
     """

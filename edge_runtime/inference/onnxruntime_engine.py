@@ -26,16 +26,19 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        except Exception as exc:  # noqa: BLE001 - the engine's own exception types are not public
-            raise EngineError(f"ONNX Runtime cannot load {file.name}: {exc}", hint="export the bundle again") from exc
+        except Exception as exc:
+            raise EngineError(
+                f"ONNX Runtime cannot load {file.name}: {exc}", hint="export the bundle again"
+            ) from exc
         self._input = manifest.inputs[0].tensor
         self._output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         _check_graph(file, self._input, {put.name for put in self._session.get_inputs()})
         _check_graph(file, self._output, set(outputs))
-        if outputs[self._output][-1] != len(manifest.labels):
+        if outputs[self._output][1:] != [len(manifest.labels)]:
             raise EngineError(
-                f"{file.name} gives {outputs[self._output][-1]} logits, the bundle has {len(manifest.labels)} labels",
+                f"{file.name} gives logits of the shape {outputs[self._output]}, "
+                f"the bundle has {len(manifest.labels)} labels",
                 hint="export the bundle again",
             )
         self.report = EngineReport(
@@ -46,7 +49,7 @@ class OnnxRuntimeEngine:
         """See `Engine.logits`."""
         try:
             (logits,) = self._session.run([self._output], {self._input: crops})
-        except Exception as exc:  # noqa: BLE001 - as above
+        except Exception as exc:
             raise EngineError(f"ONNX Runtime failed on {crops.shape} {crops.dtype}: {exc}") from exc
         return np.asarray(logits, np.float32)
 
@@ -54,5 +57,6 @@ class OnnxRuntimeEngine:
 def _check_graph(file: Path, wanted: str, found: set[str]) -> None:
     if wanted not in found:
         raise EngineError(
-            f"{file.name} has no tensor {wanted!r}; it has {', '.join(sorted(found))}", hint="export the bundle again"
+            f"{file.name} has no tensor {wanted!r}; it has {', '.join(sorted(found))}",
+            hint="export the bundle again",
         )

@@ -1,4 +1,4 @@
-"""Choosing how to run a bundle: the first variant that this device has, that loads, and that is right on this CPU."""
+"""Choosing how to run a bundle: the first variant that is installed, loads, and is right on this CPU."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from edge_runtime.bundle import Bundle, Manifest, Variant
 from edge_runtime.config import InferenceSection
-from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError
+from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError, RoomtoneError
 from edge_runtime.inference.engine import Engine
 
 _log = logging.getLogger(__name__)
@@ -50,19 +50,17 @@ class Choice:
     golden_difference: float
 
 
-_HAS: Final = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
-
-
 def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
     """Loads the bundle's best variant that satisfies the settings.
 
-    With `auto`, a variant whose backend is not installed or whose golden outputs do not reproduce is passed over, which the
-    reason says. A backend or precision that is named must be had.
+    A variant whose backend is not installed, that does not load, or whose golden outputs do not reproduce is
+    passed over, which the reason says. A backend or precision that is named must be had.
 
     Raises:
-        EngineError: the bundle has no such variant, or no engine can load it.
         MissingExtraError: the named backend is not installed.
-        BundleInaccurateError: no variant gives the golden outputs on this CPU.
+        EngineError: the bundle has no such variant, none of their backends is installed, or the best one that
+            is does not load or run (and no other is right).
+        BundleInaccurateError: the best one does not give the golden outputs on this CPU (likewise).
     """
     wanted = [
         variant
@@ -76,28 +74,30 @@ def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
             hint=f"it offers: {offered}",
         )
     passed_over: list[str] = []
-    failure: BundleInaccurateError | None = None
+    failures: list[RoomtoneError] = []
     for variant in wanted:
         name = f"{variant.backend} {variant.precision}"
-        if find_spec(_HAS[variant.backend]) is None:
+        if find_spec(variant.backend) is None:
             if settings.backend == variant.backend:
                 raise MissingExtraError(f"the engine {variant.backend}", variant.backend)
             passed_over.append(f"{name}: not installed")
             continue
-        engine = _engine_class(variant.backend)(
-            bundle.path(variant.file), variant, bundle.manifest, settings.threads
-        )
+        file = bundle.path(variant.file)
         try:
+            engine = _engine_class(variant.backend)(file, variant, bundle.manifest, settings.threads)
             difference = golden_difference(engine, bundle, variant)
-        except BundleInaccurateError as exc:
+        except (BundleInaccurateError, EngineError) as exc:
             _log.warning("%s", exc)
-            passed_over.append(f"{name}: golden outputs differ on this CPU")
-            failure = exc
+            inaccurate = isinstance(exc, BundleInaccurateError)
+            why = "golden outputs differ on this CPU" if inaccurate else "does not run here"
+            passed_over.append(f"{name}: {why}")
+            failures.append(exc)
             continue
-        asked = "as configured" if "auto" not in (settings.backend, settings.precision) else "best of the bundle here"
-        return Choice(engine, variant, "; ".join([asked, *passed_over]), difference)
-    if failure is not None:
-        raise failure
+        is_named = "auto" not in (settings.backend, settings.precision)
+        reason = "as configured" if is_named else "best of the bundle here"
+        return Choice(engine, variant, "; ".join([reason, *passed_over]), difference)
+    if failures:
+        raise failures[0]
     raise EngineError(f"no engine for {bundle.manifest.name}: {'; '.join(passed_over)}")
 
 
@@ -111,15 +111,18 @@ def golden_difference(engine: Engine, bundle: Bundle, variant: Variant) -> float
         BundleInaccurateError: it is beyond the bundle's tolerance for this precision, or not a number.
     """
     golden = bundle.golden
-    single = np.concatenate([engine.logits(golden.crops[index : index + 1]) for index in range(len(golden.crops))])
+    single = np.concatenate(
+        [engine.logits(golden.crops[index : index + 1]) for index in range(len(golden.crops))]
+    )
     batch = engine.logits(golden.crops)
     differences = np.abs(np.stack([single, batch]) - golden.logits)
     largest = float(differences.max())
-    tolerance = golden.tolerances.get(variant.precision)
-    if tolerance is None or not largest <= tolerance:
+    tolerance = golden.tolerances[variant.precision]
+    if not largest <= tolerance:
         raise BundleInaccurateError(
             bundle.folder,
-            f"{variant.backend} {variant.precision} differs from the golden logits by {largest:.3g}, allowed is {tolerance}",
+            f"{variant.backend} {variant.precision} differs from the golden logits by {largest:.3g}, "
+            f"allowed is {tolerance:.3g}",
             hint="another precision may hold on this CPU: roomtone bundle verify shows all of them",
         )
     return largest

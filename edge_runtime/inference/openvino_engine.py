@@ -1,4 +1,4 @@
-"""OpenVINO behind the engine protocol: an extra of the device (`roomtone[openvino]`), often the faster one on x86-64."""
+"""OpenVINO behind the engine protocol: an extra (`roomtone[openvino]`), often the faster one on x86-64."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PRECISION_HINT: Final = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": 
 
 
 class OpenVinoEngine:
-    """One compiled model on the CPU, its precision pinned: the plugin's default is BF16 on CPUs that have it."""
+    """One compiled model on the CPU, its precision pinned: the plugin prefers BF16 on CPUs that have it."""
 
     def __init__(self, file: Path, variant: Variant, manifest: Manifest, threads: int) -> None:
         try:
@@ -36,17 +36,22 @@ class OpenVinoEngine:
         try:
             compiled = openvino.Core().compile_model(file, "CPU", settings)
         except RuntimeError as exc:
-            raise EngineError(f"OpenVINO cannot load {file.name}: {exc}", hint="export the bundle again") from exc
+            raise EngineError(
+                f"OpenVINO cannot load {file.name}: {exc}", hint="export the bundle again"
+            ) from exc
         output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
         try:
             self._output = compiled.output(output)
             compiled.input(manifest.inputs[0].tensor)
         except RuntimeError as exc:
-            raise EngineError(f"{file.name} lacks a tensor of the bundle: {exc}", hint="export it again") from exc
-        width = self._output.partial_shape[-1]
-        if not width.is_static or width.get_length() != len(manifest.labels):
             raise EngineError(
-                f"{file.name} gives {width} logits, the bundle has {len(manifest.labels)} labels",
+                f"{file.name} lacks a tensor of the bundle: {exc}", hint="export it again"
+            ) from exc
+        shape = self._output.partial_shape
+        if not shape.compatible(openvino.PartialShape([-1, len(manifest.labels)])):
+            raise EngineError(
+                f"{file.name} gives logits of the shape {shape}, "
+                f"the bundle has {len(manifest.labels)} labels",
                 hint="export the bundle again",
             )
         self._request = compiled.create_infer_request()

@@ -1,6 +1,7 @@
 """Stage times of the running loop, as percentiles over the last minute or so.
 
-A span costs two clock reads and one store into a ring buffer, so it is always on; `stats` publishes the percentiles.
+A span costs two clock reads and one store into a ring buffer, so it is always on; `stats` publishes the
+percentiles.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ REMEMBERED_EVENTS = 2000  # ids by which a second delivery is recognised
 
 BAR_CELLS = 10
 TOP_SHARES = 3
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the label and the number say the same in words.
+# Okabe and Ito's palette, which colour-blind readers can tell apart; label and number say the same in words.
 BAR_COLOURS = ("#0072b2", "#e69f00", "#009e73")
 
 

@@ -88,9 +88,8 @@ class Publisher:
         drain_rate_hz: events per second while catching up.
         reconnect_min_s: first pause between attempts to connect.
         reconnect_max_s: longest pause.
-        ack_timeout_s: a PUBACK that takes longer ends the connection; what it left open is sent again on
-        the next
-            (MQTT 5.0 §4.4 allows re-sending on a new connection only).
+        ack_timeout_s: a PUBACK that takes longer ends the connection; what it left open is sent again on the
+            next (MQTT 5.0 §4.4 allows re-sending on a new connection only).
         refused_retry_s: pause after the broker refused an event.
 
     Raises:

@@ -86,7 +86,8 @@ class Connection:
 
     Attributes:
         protocol_in_doubt: after a failed `open`: "refused" when the broker names the protocol as the reason,
-            "unanswered" when it closed the connection without an answer, as some 3.1.1 brokers do.
+            "unanswered" when it closed the connection without an answer or gave none, as some 3.1.1 brokers
+            do.
         callback_errors: exceptions that were kept from killing the network thread.
         receive_maximum: how many unacknowledged publications the broker takes.
     """
@@ -151,6 +152,7 @@ class Connection:
             raise connect_problem(self._endpoint, exc) from exc
         client.loop_start()
         if not self._answered.wait(self._endpoint.timeout_s):
+            self.protocol_in_doubt = "unanswered"
             self._problem = self._endpoint.unreachable(
                 f"accepts connections, but does not answer within {self._endpoint.timeout_s:g} s",
                 "is this the port of an MQTT broker?",
@@ -171,7 +173,7 @@ class Connection:
         return self._problem
 
     def is_silent(self, keepalives: float) -> bool:
-        """Whether no packet came for so many keep-alives; the broker answers a ping after one without traffic."""
+        """Whether no packet came for so many keep-alives; after one without traffic paho sends a ping."""
         client = self._client
         # An MQTT 5 broker may have set another keep-alive than was asked for.
         keepalive_s = self._endpoint.keepalive_s if client is None else client.keepalive
@@ -260,10 +262,13 @@ class Connection:
             said = f": {self._socket_error}" if self._socket_error else ""
             self._problem = self._endpoint.unreachable(
                 f"closed the connection without an answer{said}",
-                "a TLS port wants mqtts://, and the broker may ask for a client certificate (mqtt.client_cert)",
+                "a TLS port wants mqtts://; it may also ask for a client certificate (mqtt.client_cert)",
             )
         elif self._problem is None and reason.is_failure:
-            self._problem = self._endpoint.unreachable("the connection broke")
+            self._problem = self._endpoint.unreachable(
+                "the connection broke",
+                "roomtone connects again; if this repeats: is there a second device of this name?",
+            )
         self._is_open = False
         self._answered.set()
         self._wake()

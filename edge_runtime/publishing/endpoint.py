@@ -87,6 +87,17 @@ class Endpoint:
         return BrokerUnreachableError(self.url, problem, hint=hint or "roomtone goes on and keeps trying")
 
 
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho leaves it to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _tls_context(mqtt: MqttSection) -> ssl.SSLContext:
     faults = []
     context = ssl.create_default_context()
@@ -101,6 +112,7 @@ def _tls_context(mqtt: MqttSection) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as exc:
             where = f"{mqtt.client_cert} with {mqtt.client_key}"
             faults.append(Fault("mqtt.client_cert", f"{where} cannot be used: {_reason(exc)}"))
+    context.sslsocket_class = _TidySocket
     if faults:
         raise ConfigurationError("[mqtt]", faults, hint="both are PEM files that roomtone's user can read")
     return context
@@ -132,6 +144,11 @@ def connect_problem(endpoint: Endpoint, exc: Exception) -> BrokerUnreachableErro
     if isinstance(exc, socket.gaierror | UnicodeError):
         return endpoint.unreachable(
             f"the name {endpoint.host} is not known", "check mqtt.url and the device's DNS"
+        )
+    if isinstance(exc, ConnectionResetError) and endpoint.tls is not None:
+        return endpoint.unreachable(
+            "hung up on the TLS handshake",
+            "does this port speak TLS? mqtt:// and mqtts:// have different ports",
         )
     if isinstance(exc, ConnectionRefusedError):
         return endpoint.unreachable(

@@ -1,9 +1,10 @@
 """Which MQTT version the next connection speaks.
 
-paho does not fall back by itself. Some brokers refuse MQTT 5 with a reason (CONNACK 132, "unsupported protocol
-version"); they are spoken to in 3.1.1 from then on. Others just close the connection, as does a broker that happens
-to restart at that moment: then 3.1.1 is tried at once, and if that works the connection after it begins
-with 5 again, because 3.1.1 has neither refusals nor message expiry.
+paho does not fall back by itself. Some brokers refuse MQTT 5 with a reason (CONNACK 132, "unsupported
+protocol version"); they are spoken to in 3.1.1 from then on. Others close the connection, or read the longer
+CONNECT wrongly and wait (amqtt 0.12); but so does a broker that is just restarting. Then 3.1.1 is tried at
+once, and if that works the connection after it begins with 5 again, because 3.1.1 has neither refusals nor
+message expiry.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ class ProtocolChoice:
             Whether the other version should be tried at once: after a failure with 5, not after one with
             3.1.1, so that the two do not chase each other without a pause.
         """
-        if self._is_fixed or doubt == "no":
+        if self._is_fixed:
+            return False
+        if doubt == "no":
+            self.protocol = "3.1.1" if self._was_refused else "5"
             return False
         self._was_refused = doubt == "refused" and self.protocol == "5"
         was_newer = self.protocol == "5"

@@ -4,9 +4,9 @@ This module knows SQLite and no policy; `edge_runtime.publishing.outbox` decides
 `synchronous=FULL`: a committed transaction survives a power cut (hundreds a second were measured, and a
 window closes once a minute). `locking_mode=EXCLUSIVE` keeps a second process out and needs no `-shm` file.
 
-On a full disk even a deletion needs room, for SQLite's log. So a small reserve file stands beside the database; it is
-given up when the disk is full, and until it can be made again the database does not grow: growth would be accepted
-into the log and then block the log for ever.
+On a full disk even a deletion needs room, for SQLite's log. So a small reserve file stands beside the
+database; it is given up when the disk is full, and until it can be made again the database does not grow:
+growth would be accepted into the log and then block the log for ever.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import datetime
 
@@ -35,6 +36,7 @@ def watch(
     live: bool | None = None,
     json_lines: bool = False,
     console: Console | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> RoomBoard:
     """Shows what the rooms publish until the time is over or the user interrupts.
 
@@ -45,6 +47,7 @@ def watch(
         live: the table, redrawn; else a line per window. None: the table on a terminal.
         json_lines: each window as its JSON, and nothing else.
         console: where to; standard output when None.
+        should_stop: asked a few times a second; True ends it.
 
     Returns:
         The board as it was in the end.
@@ -61,7 +64,7 @@ def watch(
         stack.callback(watcher.close)
         watcher.connect()
         display = stack.enter_context(Live(console=console, auto_refresh=False)) if is_live else None
-        while deadline_s is None or time.monotonic() < deadline_s:
+        while (deadline_s is None or time.monotonic() < deadline_s) and not should_stop():
             left_s = REFRESH_S if deadline_s is None else min(REFRESH_S, deadline_s - time.monotonic())
             for event in watcher.next_events(left_s):
                 if display is None:

@@ -5,6 +5,8 @@
     privacy.py      minimum group, rounding, bands                    → ProtectedWindow
     window.py       the two values
 
+In use:
+
     window = aggregator.observe_frame(now_s, seen=len(faces))
     if window is not None:
         publish(protect(window, bundle.manifest.labels, config.room.min_group))

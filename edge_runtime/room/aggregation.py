@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.room.window import RoomWindow
+
+_LEAST_S: Final = 0.001  # shorter is no window: a single photograph, or the rounding of frame times
 
 
 class LabelValues(Protocol):
@@ -38,8 +41,9 @@ class _TrackSum:
 class WindowAggregator:
     """Collects the moments of the present window, and closes it when event time has passed its end.
 
-    Each track counts once, however often it was classified: its shares are the mean of its own moments, the room's
-    are the mean over tracks. How many people there were is taken from single moments, since ids may be re-issued.
+    Each track counts once, however often it was classified: its shares are the mean of its own moments, the
+    room's are the mean over tracks. How many people there were is taken from single moments, since ids may be
+    re-issued.
 
     Args:
         labels: of the bundle, in order.
@@ -52,7 +56,7 @@ class WindowAggregator:
         self._arousal = np.array([label.arousal for label in labels])
         self._window_s, self._min_track_s = window_s, min_track_s
         self._start_s: float | None = None
-        self._last_s = 0.0
+        self._first_s = self._last_s = 0.0  # of the frames in the present window
         self._begin()
 
     def _begin(self) -> None:
@@ -72,6 +76,8 @@ class WindowAggregator:
         closed = self.advance(now_s)
         if self._start_s is None:
             self._start_s = now_s
+        if self._frames == 0:
+            self._first_s = now_s
         self._last_s = now_s
         self._frames += 1
         self._seen = max(self._seen, seen)
@@ -106,20 +112,25 @@ class WindowAggregator:
         self._readable = max(self._readable, settled)
 
     def advance(self, now_s: float) -> RoomWindow | None:
-        """Event time has come so far: closes the window if its end has passed. Windows without a frame are not made."""
+        """Closes the window if event time has passed its end; windows without a frame are not made."""
         if self._start_s is None or now_s < self._start_s + self._window_s:
             return None
         end_s = self._start_s + self._window_s
         window = self._close(end_s, is_partial=False)
         # The next window begins on the beat of the first one, however long the gap was.
-        self._start_s = end_s + self._window_s * np.floor((now_s - end_s) / self._window_s)
+        self._start_s = end_s + self._window_s * math.floor((now_s - end_s) / self._window_s)
         return window
 
     def flush(self) -> RoomWindow | None:
-        """Closes the present window before its time: the source ended, the device stops, the shutter closes."""
+        """Closes the present window early: the source ended, the device stops, the shutter closes.
+
+        It ends one mean frame interval after its last frame, so that a film's windows add up to its length.
+        """
         if self._start_s is None:
             return None
-        window = self._close(self._last_s, is_partial=True)
+        interval_s = (self._last_s - self._first_s) / (self._frames - 1) if self._frames > 1 else 0.0
+        end_s = min(self._last_s + max(interval_s, _LEAST_S), self._start_s + self._window_s)
+        window = self._close(end_s, is_partial=end_s < self._start_s + self._window_s - _LEAST_S)
         self._start_s = None
         return window
 
@@ -127,9 +138,8 @@ class WindowAggregator:
         return track.last_s - track.born_s >= self._min_track_s
 
     def _close(self, end_s: float, *, is_partial: bool) -> RoomWindow | None:
-        if self._frames == 0:
+        if self._frames == 0 or self._start_s is None:
             return None
-        assert self._start_s is not None  # noqa: S101 - callers checked; frames were observed, so it was set
         counting = [track for track in self._tracks.values() if self._counts(track)]
         shares, confidence = np.zeros(len(self._valence)), 0.0
         if counting:

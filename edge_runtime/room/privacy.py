@@ -46,6 +46,8 @@ def protect(window: RoomWindow, labels: Sequence[LabelReading], min_group: int) 
     """
     if min_group < 1:
         raise ValueError(f"min_group is {min_group}, at least 1 is needed")
+    if len(labels) != len(window.shares):
+        raise ValueError(f"{len(window.shares)} shares, but {len(labels)} labels")
     suppressed = window.readable < min_group
     shares: dict[str, float] = {}
     readings: dict[str, float] = {}
@@ -84,7 +86,7 @@ def band(count: int, min_group: int) -> Band:
 def largest_remainder(shares: npt.NDArray[np.float64], units: int) -> npt.NDArray[np.int64]:
     """Rounds shares to whole units that sum to `units` (Hamilton's method), ties to the earlier label."""
     exact = shares / shares.sum() * units
-    whole = np.floor(exact).astype(np.int64)
+    whole: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
     short = units - int(whole.sum())
     whole[np.argsort(-(exact - whole), kind="stable")[:short]] += 1
     return whole

@@ -34,7 +34,7 @@ class Smoother:
         """
         smoothed = np.empty_like(probabilities)
         for row, (track, new) in enumerate(zip(track_ids.tolist(), probabilities, strict=True)):
-            value = new
+            value = new.copy()
             if track in self._state and self._time_constant_s > 0:
                 then_s, old = self._state[track]
                 weight = -math.expm1(-max(0.0, now_s - then_s) / self._time_constant_s)

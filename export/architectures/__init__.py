@@ -2,7 +2,8 @@
 
     hafnet.py   P5: feature clustering, multi-head attention, attention fusion
 
-`ARCHITECTURES` maps the names that the command line knows to builders; every builder takes the number of classes.
+`ARCHITECTURES` maps the names that the command line knows to builders; every builder takes the number of
+classes.
 
     network, objective = build("hafnet_half", num_classes=7)
 """
@@ -17,7 +18,10 @@ from torch import nn
 from edge_runtime.errors import ConfigurationError, Fault
 from export.architectures.hafnet import Hafnet, HafnetConfig, HafnetObjective, hafnet, hafnet_half
 
-ARCHITECTURES: Final[dict[str, Callable[[int], HafnetConfig]]] = {"hafnet": hafnet, "hafnet_half": hafnet_half}
+ARCHITECTURES: Final[dict[str, Callable[[int], HafnetConfig]]] = {
+    "hafnet": hafnet,
+    "hafnet_half": hafnet_half,
+}
 
 
 def build(architecture: str, num_classes: int) -> tuple[nn.Module, nn.Module]:
@@ -26,8 +30,19 @@ def build(architecture: str, num_classes: int) -> tuple[nn.Module, nn.Module]:
     Raises:
         ConfigurationError: no architecture of this name.
     """
-    if architecture not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise ConfigurationError("the command line", [Fault("ARCH", f"{architecture!r} is not one of {known}")])
+    check_architecture(architecture)
     config = ARCHITECTURES[architecture](num_classes)
     return Hafnet(config), HafnetObjective(config)
+
+
+def check_architecture(architecture: str) -> None:
+    """Refuses an unknown name before any work is done for it.
+
+    Raises:
+        ConfigurationError: no architecture of this name.
+    """
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise ConfigurationError(
+            "the command line", [Fault("ARCH", f"{architecture!r} is not one of {known}")]
+        )

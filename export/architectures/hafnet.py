@@ -4,17 +4,19 @@
 
 Decisions where the paper is silent or wrong:
 
-* §V Step 8 prints both losses with the sign against their stated purpose: the affinity term is unbounded below, and the
-  partition term rewards equal heads. Here the purpose is implemented: `affinity_loss` is the bounded share of a
-  feature's squared distance to its own centre against the spread of the centres, `partition_loss` a hinge that pushes
-  heads apart up to a margin.
-* §5.2 names the spatial unit's kernels (1×1, 1×3, 3×1, 3×3) but not how they are joined: the 1×1 mixes channels, the three
-  others look at its output side by side, their sum is squeezed to one map and passed through a sigmoid.
-* §5.3 "log-softmax to scale the feature vectors" is taken over the channels of each head's vector, then the heads are
-  summed. Taken over the heads instead, the sum is blind: its derivative is zero wherever the heads agree, and a network
-  trained so stayed at the majority class (26 % on FER2013's public split after 4 epochs, measured here).
-* The backbone's fourth stage keeps its stride in `hafnet` (as in the paper); at 96×96 that leaves 3×3 places for the
-  spatial units. `hafnet_half` gives the fourth stage stride 1: 6×6 places, half the channels.
+* §V Step 8 prints both losses with the sign against their stated purpose: the affinity term is unbounded
+  below, and the partition term rewards equal heads. Here the purpose is implemented: `affinity_loss` is the
+  bounded share of a feature's squared distance to its own centre against the spread of the centres,
+  `partition_loss` a hinge that pushes heads apart up to a margin.
+* §5.2 names the spatial unit's kernels (1×1, 1×3, 3×1, 3×3) but not how they are joined: the 1×1 mixes
+  channels, the three others look at its output side by side, their sum is squeezed to one map and passed
+  through a sigmoid.
+* §5.3 "log-softmax to scale the feature vectors" is taken over the channels of each head's vector, then the
+  heads are summed. Taken over the heads instead, the sum is blind: its derivative is zero wherever the heads
+  agree, and a network trained so stayed at the majority class (26 % on FER2013's public split after 4 epochs,
+  measured here).
+* The backbone's fourth stage keeps its stride in `hafnet` (as in the paper); at 96×96 that leaves 3×3 places
+  for the spatial units. `hafnet_half` gives the fourth stage stride 1: 6×6 places, half the channels.
 """
 
 from __future__ import annotations
@@ -80,7 +82,9 @@ class ChannelUnit(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         inner = max(8, channels // reduction)
-        self.gate = nn.Sequential(nn.Linear(channels, inner), nn.BatchNorm1d(inner), nn.ReLU(), nn.Linear(inner, channels))
+        self.gate = nn.Sequential(
+            nn.Linear(channels, inner), nn.BatchNorm1d(inner), nn.ReLU(), nn.Linear(inner, channels)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C): pooled over places, each channel scaled by its weight in (0, 1)."""
@@ -108,18 +112,18 @@ class Hafnet(nn.Module):
         """(B, channels, 96, 96) normalised crops → logits, features and the heads' vectors."""
         maps = self.backbone(crops)
         heads = torch.stack([head(maps) for head in self.attention], dim=1)
-        # + log C makes it relative to a uniform vector: the same function, but around zero instead of −log C, which
-        # bfloat16 and int8 could not resolve.
+        # + log C makes it relative to a uniform vector: the same function, but around zero instead of −log C,
+        # which bfloat16 and int8 could not resolve.
         fused = (F.log_softmax(heads, dim=2) + math.log(heads.shape[2])).sum(dim=1)
         logits = self.norm(self.classifier(fused))
         return HafnetOutput(logits, maps.mean(dim=(2, 3)), heads)
 
 
 def affinity_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
-    """Pulls features to their class centre and centres apart (purpose of P5 §5.1; eq. in §V Step 8.2 has a wrong sign).
+    """Pulls features to their class centre, and centres apart (the purpose of P5 §5.1, not its sign).
 
-    Mean over the batch of d² / (d² + s²): d the distance to the own centre, s² the mean squared distance of the centres
-    from their mean. In [0, 1): 0 when every feature lies on its centre.
+    Mean over the batch of d² / (d² + s²): d the distance to the own centre, s² the mean squared distance of
+    the centres from their mean. In [0, 1): 0 when every feature lies on its centre.
 
     Args:
         features: (B, C) float.
@@ -134,7 +138,8 @@ def affinity_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
 def partition_loss(heads: Tensor, margin: float = 1.0) -> Tensor:
     """Pushes the heads of one face apart (purpose of P5 §7.1.2; eq. in §V Step 8.1 has a wrong sign).
 
-    Mean over pairs of max(0, margin − (1 − cosine)): `margin` when all heads are equal, 0 when they differ enough.
+    Mean over pairs of max(0, margin − (1 − cosine)): `margin` when all heads are equal, 0 when they differ
+    enough.
 
     Args:
         heads: (B, H, C) float; one head alone has no pair and costs nothing.
@@ -149,7 +154,10 @@ def partition_loss(heads: Tensor, margin: float = 1.0) -> Tensor:
 
 
 class HafnetObjective(nn.Module):
-    """Cross-entropy plus affinity plus partition (P5 §V Step 8.4). Owns the class centres; not part of the deployed network."""
+    """Cross-entropy plus affinity plus partition (P5 §V Step 8.4).
+
+    Owns the class centres; not part of the deployed network.
+    """
 
     def __init__(self, config: HafnetConfig) -> None:
         super().__init__()
@@ -165,7 +173,9 @@ class HafnetObjective(nn.Module):
         """
         config = self.config
         loss = F.cross_entropy(output.logits.float(), targets)
-        loss = loss + config.affinity_weight * affinity_loss(output.features.float(), targets.argmax(1), self.centres)
+        loss = loss + config.affinity_weight * affinity_loss(
+            output.features.float(), targets.argmax(1), self.centres
+        )
         return loss + config.partition_weight * partition_loss(output.heads.float(), config.partition_margin)
 
 

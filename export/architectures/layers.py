@@ -34,7 +34,8 @@ class ResNet18(nn.Sequential):
     Args:
         channels: of the input; 1 for grey crops.
         width: channels of the first stage; 64 in the paper, the later stages have 2, 4 and 8 times as many.
-        last_stride: stride of the fourth stage; 1 keeps twice the resolution for attention that looks at places.
+        last_stride: stride of the fourth stage; 1 keeps twice the resolution for attention that looks at
+            places.
     """
 
     def __init__(self, channels: int = 1, width: int = 64, last_stride: int = 2) -> None:
@@ -47,7 +48,10 @@ class ResNet18(nn.Sequential):
         stages: list[nn.Module] = []
         previous = width
         for factor, stride in ((1, 1), (2, 2), (4, 2), (8, last_stride)):
-            stages += [BasicBlock(previous, factor * width, stride), BasicBlock(factor * width, factor * width)]
+            stages += [
+                BasicBlock(previous, factor * width, stride),
+                BasicBlock(factor * width, factor * width),
+            ]
             previous = factor * width
         super().__init__(*stem, *stages)
         self.channels_out = previous

@@ -1,9 +1,10 @@
 """Augmentation: each epoch cuts its crops anew, through the device's own alignment with disturbed pupils.
 
-Disturbing the pupils before `align` (rather than warping finished crops) imitates what goes wrong on a camera: eyes found
-a little off, a head that the fallback leaves tilted, a face box that breathes. Rotation within ±30° and flips with p = 0.5
-are P5's; here the rotation is what is left after alignment, so the default is smaller. Histogram equalisation
-undoes brightness and contrast, so only blur, resolution and occlusion are left to vary.
+Disturbing the pupils before `align` (rather than warping finished crops) imitates what goes wrong on a
+camera: eyes found a little off, a head that the fallback leaves tilted, a face box that breathes. Rotation
+within ±30° and flips with p = 0.5 are P5's; here the rotation is what is left after alignment, so the default
+is smaller. Histogram equalisation undoes brightness and contrast, so only blur, resolution and occlusion are
+left to vary.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Augmentation:
         cos, sin = factor * np.cos(angle), factor * np.sin(angle)
         turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
         moved = middle + rng.uniform(-self.shift, self.shift, (count, 1, 2)) * distance
-        return (moved + np.einsum("nij,nkj->nki", turn, arm)).astype(np.float32)
+        return np.asarray(moved + np.einsum("nij,nkj->nki", turn, arm), np.float32)
 
 
 def _lower_resolution(image: Image, factor: float) -> Image:

@@ -1,6 +1,7 @@
-"""The trainer: one loop for every single-image network. Resumes where it was stopped; keeps the last good weights.
+"""The trainer: one loop for every single-image network.
 
-Mixed precision is bfloat16 where the processor has it. The loop needs no GPU, and takes one where there is one.
+It resumes where it was stopped and keeps the last good weights. Mixed precision is bfloat16 where the
+processor has it. The loop needs no GPU, and takes one where there is one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_runtime.errors import RoomtoneError
+from edge_runtime.errors import ConfigurationError, Fault, RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES
 from edge_runtime.faces.labelled import FER_LABELS
 from edge_runtime.faces.precut import align_precut
@@ -39,7 +40,7 @@ class DivergedError(RoomtoneError):
         self.epoch, self.step, self.checkpoint = epoch, step, checkpoint
         super().__init__(
             f"the loss is not a number in epoch {epoch}, step {step}",
-            hint=f"{checkpoint} holds the weights of the epoch before, if one was finished; lower the learning rate",
+            hint=f"lower the learning rate; {checkpoint} holds the last finished epoch, if there is one",
         )
 
 
@@ -61,6 +62,10 @@ class Trainer:
         choosing: the split that accuracy is watched on; never the one that is reported.
         folder: for `state.safetensors` (to resume) and `checkpoint.safetensors`.
         label_names: of the classes, in order.
+
+    Raises:
+        ConfigurationError: a split holds too few images.
+        CheckpointError, RoomtoneError: `folder` holds a state that is unreadable or another recipe's.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Trainer:
         folder: Path,
         label_names: tuple[str, ...] = FER_LABELS,
     ) -> None:
+        _check_sizes(recipe, training, choosing)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.label_names = recipe, folder, label_names
         self._training = training
@@ -91,7 +97,9 @@ class Trainer:
         """Whole batches in the training split."""
         return len(self._training.labels) // self.recipe.batch_size
 
-    def run(self, on_step: Callable[[int, int, float], None], on_epoch: Callable[[EpochResult], None]) -> Path:
+    def run(
+        self, on_step: Callable[[int, int, float], None], on_epoch: Callable[[EpochResult], None]
+    ) -> Path:
         """Trains to the end of the recipe.
 
         Args:
@@ -137,7 +145,7 @@ class Trainer:
         return loss.item()
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Shuffled, freshly cut batches; the next one is cut in a thread while the network works on this one."""
+        """Shuffled, freshly cut batches; the next one is cut in a thread meanwhile."""
         rng = np.random.default_rng((self.recipe.seed, epoch))
         order = rng.permutation(len(self._training.labels))
         size = self.recipe.batch_size
@@ -164,11 +172,15 @@ class Trainer:
         return min(1.0, step / warm_up) * 0.5 * (1 + math.cos(math.pi * (step - 1) / total))
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        weights, others = [], list(self.objective.parameters())
+        weights: list[nn.Parameter] = []
+        others = list(self.objective.parameters())
         for parameter in self.network.parameters():
             (weights if parameter.ndim > 1 else others).append(parameter)
         return torch.optim.SGD(
-            [{"params": weights, "weight_decay": self.recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            [
+                {"params": weights, "weight_decay": self.recipe.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
             lr=self.recipe.learning_rate,
             momentum=self.recipe.momentum,
             nesterov=True,
@@ -213,7 +225,9 @@ class Trainer:
         for index, slot in enumerate(self._optimizer.state.values()):
             state[f"momentum.{index}"] = slot["momentum_buffer"]
         save_checkpoint(self.folder / "state.safetensors", state, self._facts())
-        save_checkpoint(self.folder / "checkpoint.safetensors", dict(self.average.state_dict()), self._facts())
+        save_checkpoint(
+            self.folder / "checkpoint.safetensors", dict(self.average.state_dict()), self._facts()
+        )
 
     def _resume(self) -> None:
         """Goes on from `state.safetensors` if it is there and of the same recipe."""
@@ -223,10 +237,13 @@ class Trainer:
         stored = load_checkpoint(path)
         if stored.facts.get("recipe") != self.recipe.to_json():
             raise RoomtoneError(
-                f"{path} belongs to another recipe", hint="give another --out, or delete the folder to start anew"
+                f"{path} belongs to another recipe",
+                hint="give another --out, or delete the folder to start anew",
             )
         parts: tuple[tuple[str, nn.Module], ...] = (
-            ("network.", self.network), ("objective.", self.objective), ("average.", self.average)
+            ("network.", self.network),
+            ("objective.", self.objective),
+            ("average.", self.average),
         )
         for prefix, module in parts:
             weights = {n.removeprefix(prefix): t for n, t in stored.weights.items() if n.startswith(prefix)}
@@ -236,3 +253,17 @@ class Trainer:
             momentum = stored.weights[f"momentum.{index}"].to(parameter.device)
             self._optimizer.state[parameter]["momentum_buffer"] = momentum
         self.curve = [EpochResult(*row) for row in stored.facts["curve"]]
+
+
+def _check_sizes(recipe: Recipe, training: TrainingFaces, choosing: TrainingFaces) -> None:
+    faults = []
+    if len(training.labels) < recipe.batch_size:
+        faults.append(
+            Fault("training", f"{len(training.labels)} images are less than one batch of {recipe.batch_size}")
+        )
+    if len(choosing.labels) == 0:
+        faults.append(Fault("public", "holds no images, so that nothing tells how good the network is"))
+    if faults:
+        raise ConfigurationError(
+            "the training data", faults, hint="give more images, or a smaller --batch-size"
+        )

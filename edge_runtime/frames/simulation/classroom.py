@@ -88,6 +88,7 @@ class SimulatedClassroom:
         )
         self.camera_id = camera_id
         self.is_live = realtime
+        self.has_monotonic_clock = False
         self.counters = SourceCounters()
         self._size = (width, height)
         self._fps = fps

@@ -94,11 +94,17 @@ def test_a_version_that_was_configured_stays(setting: str) -> None:
     assert choice.protocol == setting
 
 
-@pytest.mark.parametrize("doubt", ["no"])
-def test_a_broker_that_is_away_is_no_reason_for_another_version(doubt: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [(None, "5"), ("unanswered", "5"), ("refused", "3.1.1")],
+    ids=["at first", "hung up while restarting", "refused before"],
+)
+def test_a_broker_that_is_away_is_no_reason_for_another_version(before: str | None, expected: str) -> None:
     choice = ProtocolChoice("auto")
-    assert not choice.failed(doubt)  # type: ignore[arg-type]
-    assert choice.protocol == "5"
+    if before is not None:
+        choice.failed(before)  # type: ignore[arg-type]
+    assert not choice.failed("no")
+    assert choice.protocol == expected
 
 
 def test_a_retained_value_is_sent_once_on_each_connection() -> None:

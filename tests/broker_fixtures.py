@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from publishing_parts import PASSWORD, Certificates, Mosquitto, binary, free_port
+from brokers import PASSWORD, Certificates, Mosquitto, binary, free_port
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def guarded_mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker with a password file and an access list: `camera` may do all, `mute` may not publish emotion."""
+    """A broker with passwords and an access list: `camera` may do all, `mute` may not publish emotion."""
     folder = _folder(tmp_path)
     binary()
     users = folder / "users"
@@ -87,7 +87,7 @@ def tls_mosquitto(tmp_path: Path, certificates: Certificates) -> Iterator[Callab
 
 
 def _folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "broker"
+    folder = tmp_path / f"broker-{sum(1 for _ in tmp_path.iterdir())}"
     folder.mkdir()
     return folder
 

@@ -1,0 +1,49 @@
+# The verbs a developer types; CI runs the same. Everything is installed into .venv, nothing outside of it but
+# mosquitto, and that only for the tests and only through apt.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCE ?= simulated://students=24,seed=7
+
+.PHONY: help demo test check bench format clean
+help:            ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: $(VENV)/.demo  ## see it work: SOURCE=<file, camera index, rtsp url>, DEMO_SECONDS=30
+	@$(BIN)/roomtone demo --source '$(SOURCE)' $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+test: $(VENV)/.dev  ## all tests, with a real broker, real films and both engines
+	@sh tests/prerequisites.sh
+	$(BIN)/pytest
+
+check: $(VENV)/.dev  ## style, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## the loop against the plain loop, ratios of one run
+	$(BIN)/python tests/bench/loop.py
+
+format: $(VENV)/.dev  ## mends what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "roomtone needs Python 3.11 or later; say which with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "no venv module; on Debian: apt install python3-venv"; exit 1; }
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing roomtone into $(VENV) (once) ..."
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing roomtone with everything that tests need into $(VENV) (once; about 2 GB) ..."
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+clean:           ## removes the virtual environment and all caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

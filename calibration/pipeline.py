@@ -1,0 +1,183 @@
+"""From a bundle to the same bundle that knows how good it is: temperature, measured quality, model card.
+
+The temperature is fitted on one split and the quality is measured on another that nothing was chosen on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from calibration.evaluation import OnProgress, PreparedFaces, infer, prepare, silent
+from calibration.metrics import Metrics, measure
+from calibration.temperature import fit_temperature
+from edge_runtime.bundle import Bundle, Manifest, Quality, open_bundle
+from edge_runtime.bundle_card import CARD, CardQuality, ClassQuality, render_card
+from edge_runtime.bundle_writing import check_target, digests, new_bundle, write_manifest
+from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.inference.classifier import softmax
+from edge_runtime.inference.engine import Engine, EngineReport, Logits
+from edge_runtime.inference.opening import Choice
+
+REPORT: Final = "calibration.json"
+SCHEMA_ID: Final = "roomtone-calibration/1"
+TEST_SPLIT: Final = "private"
+_UNFIT: Final = {
+    "private": "is the test: fitted on it, the measured calibration would flatter itself; fit on public",
+    "training": "is what the network learned, where it is surer than anywhere else; fit on public",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SplitQuality:
+    """One split, measured with the bundle's old temperature and with the new one."""
+
+    faces: PreparedFaces
+    before: Metrics
+    after: Metrics
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain types."""
+        return {
+            "data": self.faces.data,
+            "left_out": self.faces.left_out,
+            "pupils_found": self.faces.pupils_found,
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was found.
+
+    Attributes:
+        temperature_before, temperature: of the bundle that was read, and fitted.
+        fitted: on the choosing split.
+        tested: on the split that nothing was chosen on.
+        engine: what really ran.
+    """
+
+    temperature_before: float
+    temperature: float
+    fitted: SplitQuality
+    tested: SplitQuality
+    engine: EngineReport
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `calibration.json`."""
+        report = self.engine
+        return {
+            "schema": SCHEMA_ID,
+            "temperature_before": self.temperature_before,
+            "temperature": self.temperature,
+            "engine": {"backend": report.backend, "version": report.version, "precision": report.precision},
+            "fitted": self.fitted.to_json(),
+            "tested": self.tested.to_json(),
+        }
+
+
+def check_split(split: str) -> None:
+    """Refuses to fit on anything but the choosing split.
+
+    Raises:
+        ConfigurationError: the test or the training split.
+    """
+    if split in _UNFIT:
+        raise ConfigurationError("the command line", [Fault("--split", f"{split} {_UNFIT[split]}")])
+
+
+def calibrate(
+    bundle: Bundle,
+    choice: Choice,
+    data: Path,
+    *,
+    split: str = "public",
+    cache: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> Calibration:
+    """Fits the temperature on one split and measures on the private one.
+
+    Args:
+        bundle: opened.
+        choice: the engine to measure with.
+        data: `.npz`, see `edge_runtime.faces.labelled`.
+        split: to fit on.
+        cache: folder for the pupils found; None keeps nothing.
+        on_progress: called with (stage, done, total).
+
+    Raises:
+        ConfigurationError: the split is not one to fit on, or the data cannot be used.
+        TemperatureError: no temperature within reason fits.
+    """
+    check_split(split)
+    before, names = bundle.manifest.temperature, bundle.manifest.label_names
+    faces = {
+        part: prepare(data, part, bundle, cache=cache, on_progress=on_progress)
+        for part in (split, TEST_SPLIT)
+    }
+    logits = {part: _logits(choice.engine, part, faces[part], on_progress) for part in faces}
+    after = fit_temperature(logits[split], faces[split].labels)
+    fitted, tested = (
+        SplitQuality(
+            faces[part],
+            measure(softmax(logits[part], before), faces[part].labels, names),
+            measure(softmax(logits[part], after), faces[part].labels, names),
+        )
+        for part in (split, TEST_SPLIT)
+    )
+    return Calibration(before, after, fitted, tested, choice.engine.report)
+
+
+def write_calibrated(bundle: Bundle, calibration: Calibration, out: Path, *, force: bool = False) -> Bundle:
+    """Writes the bundle anew with its temperature, quality, model card and `calibration.json`.
+
+    Raises:
+        BundleError: something is at `out` already.
+    """
+    check_target(out, force=force)
+    manifest = _manifest(bundle.manifest, calibration)
+    with new_bundle(out, force=force) as folder:
+        for file in bundle.manifest.files:
+            if file.path not in (CARD, REPORT):
+                (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle.path(file.path), folder / file.path)
+        (folder / REPORT).write_text(json.dumps(calibration.to_json(), indent=1) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(render_card(manifest, _card_quality(calibration)), encoding="utf-8")
+        write_manifest(folder, manifest.model_copy(update={"files": digests(folder)}))
+        open_bundle(folder)
+    return open_bundle(out)
+
+
+def _logits(engine: Engine, part: str, faces: PreparedFaces, on_progress: OnProgress) -> Logits:
+    return infer(engine, faces.crops, lambda stage, done, total: on_progress(f"{stage}, {part}", done, total))
+
+
+def _manifest(manifest: Manifest, calibration: Calibration) -> Manifest:
+    measured = calibration.tested.after
+    quality = Quality(
+        data=calibration.tested.faces.data,
+        images=measured.images,
+        accuracy=measured.accuracy,
+        accuracy_low=measured.accuracy_low,
+        accuracy_high=measured.accuracy_high,
+        macro_f1=measured.macro_f1,
+        expected_calibration_error=measured.expected_calibration_error,
+    )
+    return manifest.model_copy(update={"temperature": calibration.temperature, "quality": quality})
+
+
+def _card_quality(calibration: Calibration) -> CardQuality:
+    tested, report = calibration.tested, calibration.engine
+    return CardQuality(
+        classes=[
+            ClassQuality(row.name, row.images, row.precision, row.recall) for row in tested.after.classes
+        ],
+        engine=f"{report.backend} {report.version}, {report.precision}",
+        fitted_on=f"{calibration.fitted.after.images} images of {calibration.fitted.faces.data}",
+        error_before=tested.before.expected_calibration_error,
+        left_out=tested.faces.left_out,
+    )

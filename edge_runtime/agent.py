@@ -1,0 +1,211 @@
+"""The agent: one device at work. Joins the stages, and keeps going when a camera or a broker does not.
+
+    with Agent(config) as agent:
+        agent.run(until_end=True)
+
+The loop takes the newest frame, analyses it, and hands each window through the privacy stage to the outlet. It runs in
+the caller's thread; `stop` may be called from a signal handler or another thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, Final, Self
+
+from edge_runtime.analysis import RoomAnalysis
+from edge_runtime.bundle import default_bundle_path, open_bundle
+from edge_runtime.clock import CaptureClock
+from edge_runtime.config import Config
+from edge_runtime.description import describe
+from edge_runtime.frames.frame import EndOfSource, FrameSource, SourceCounters
+from edge_runtime.frames.opening import open_source
+from edge_runtime.inference.opening import open_engine
+from edge_runtime.lawful import check_lawful
+from edge_runtime.meter import Meter
+from edge_runtime.outlet import Outlet, shutter_path
+from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
+from edge_runtime.room.privacy import protect
+from edge_runtime.room.window import RoomWindow
+from edge_runtime.shutter import Shutter
+
+_log = logging.getLogger(__name__)
+
+_READ_TIMEOUT_S: Final = 0.5  # so often the loop looks whether it is to stop
+_FLUSH_TIMEOUT_S: Final = 5.0  # for the broker's last acknowledgements, when the agent ends
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        windows: handed to the outlet.
+        stats: the last reading.
+        wall_s: how long it took.
+    """
+
+    windows: int
+    stats: Stats
+    wall_s: float
+
+
+class Agent:
+    """See the module. Context manager: entering checks the law, opens the bundle, the engine and the outlet.
+
+    Args:
+        config: checked.
+        stream: gets each event as a JSON line; None: no lines.
+        on_event: called with each event, in the loop's thread.
+        wall: unix time, s.
+
+    Raises (on entry):
+        UnlawfulUseError: the declared use is prohibited.
+        BundleError, EngineError: the network cannot be run as configured.
+        OutboxError, ConfigurationError: the outbox is in use, or credentials cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        stream: IO[str] | None = None,
+        on_event: Callable[[EmotionEvent], None] = lambda event: None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self._stream, self._on_event, self._wall = stream, on_event, wall
+        self._stopping = threading.Event()
+        self._resources = ExitStack()
+        self._source: FrameSource | None = None
+        self._closed_sources = SourceCounters()
+        self._windows = 0
+
+    def __enter__(self) -> Self:
+        check_lawful(self.config.deployment)
+        with ExitStack() as opening:
+            self._bundle = open_bundle(self.config.inference.bundle or default_bundle_path())
+            self._choice = open_engine(self._bundle, self.config.inference)
+            self._analysis = opening.enter_context(
+                RoomAnalysis(self.config, self._bundle.manifest, self._choice.engine)
+            )
+            opening.callback(self._close_source)
+            self._shutter = Shutter(shutter_path(self.config))
+            self._outlet = opening.enter_context(
+                Outlet(self.config, info=self.info, on_enabled=self._shutter.set, stream=self._stream)
+            )
+            self._meter = Meter(self.config, self._outlet)
+            self._resources = opening.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._resources.close()
+
+    def info(self) -> Info:
+        """What runs here, and why."""
+        return describe(self.config, self._bundle, self._choice, ts=self._wall())
+
+    def stop(self) -> None:
+        """Asks the loop to end: the present window is closed and sent, then the agent says goodbye."""
+        self._stopping.set()
+        self._shutter.wake()
+
+    def run(self, *, until_end: bool = False) -> RunSummary:
+        """Works until `stop`, or until a film or folder is at its end.
+
+        Args:
+            until_end: end with the film; otherwise it begins again, as a camera would go on.
+
+        Raises:
+            SourceError: the film or folder cannot be used (a camera that is away is waited for).
+        """
+        began_s = time.monotonic()
+        self._outlet.set_status("infer", "online")
+        while not self._stopping.is_set():
+            if not self._shutter.is_open:
+                self._stay_shut()
+            elif not self._step():
+                self._close_window()
+                if until_end:
+                    break
+                _log.info("the source is at its end and begins again; --until-end would stop here")
+                self._close_source()
+            if self._meter.is_due():
+                self._tell_stats()
+        self._close_window()
+        stats = self._tell_stats()
+        if not self._outlet.flush(_FLUSH_TIMEOUT_S):
+            _log.warning("events are left in the outbox; they are sent at the next start")
+        return RunSummary(self._windows, stats, time.monotonic() - began_s)
+
+    def _step(self) -> bool:
+        """One frame, or the lack of one. False at the end of the source."""
+        source = self._source or self._open_source()
+        try:
+            with self._analysis.spans.measure("capture"):
+                frame = source.read(_READ_TIMEOUT_S)
+        except EndOfSource:
+            return False
+        self._outlet.set_status("capture", "online" if source.online else "offline")
+        if frame is not None:
+            self._emit(self._analysis.process(frame))
+        elif source.has_monotonic_clock:
+            self._emit(self._analysis.advance(time.monotonic()))
+        return True
+
+    def _stay_shut(self) -> None:
+        """The shutter is closed: the window ends, the camera device is closed, nothing is analysed."""
+        if self._source is not None:
+            _log.info("the privacy shutter is closed: the camera is released")
+            self._close_window()
+            self._close_source()
+        self._outlet.set_status("capture", "disabled")
+        self._outlet.set_enabled(False)
+        self._shutter.wait_for_change(_READ_TIMEOUT_S)
+
+    def _open_source(self) -> FrameSource:
+        self._source = open_source(self.config.camera, camera_id=self.config.device.device)
+        self._analysis.finder.waits_for_scans = not self._source.is_live
+        self._clock = CaptureClock(is_live=self._source.has_monotonic_clock, wall=self._wall)
+        self._outlet.set_enabled(True)
+        return self._source
+
+    def _close_source(self) -> None:
+        if self._source is not None:
+            self._closed_sources = self._source_counters()
+            self._source.close()
+            self._source = None
+
+    def _source_counters(self) -> SourceCounters:
+        """Totals over all sources that this agent opened."""
+        return self._closed_sources if self._source is None else self._closed_sources + self._source.counters
+
+    def _close_window(self) -> None:
+        self._emit(self._analysis.end())
+
+    def _emit(self, window: RoomWindow | None) -> None:
+        if window is None:
+            return
+        protected = protect(window, self._bundle.manifest.labels, self.config.room.min_group)
+        with self._analysis.spans.measure("emit"):
+            event = self._outlet.emit(protected, self._clock.unix_s(window.end_s))
+        self._windows += 1
+        self._on_event(event)
+
+    def _tell_stats(self) -> Stats:
+        stats = self._meter.read(
+            self._analysis,
+            self._source_counters(),
+            ts=self._wall(),
+            is_enabled=self._shutter.is_open,
+            camera_online=self._source is None or self._source.online,
+        )
+        outbox = self._outlet.outbox
+        if outbox is not None:
+            self._outlet.set_status("outbox", "online" if outbox.problem is None else "offline")
+        self._outlet.publish_stats(stats)
+        return stats

@@ -1,0 +1,81 @@
+"""Writing a bundle whole or not at all.
+
+Everything goes into a hidden neighbour of the target, the manifest last; only then does the folder take its
+name. Whatever interrupts the work, nothing that opens is left behind, and a bundle that was there before
+stays as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_runtime.bundle import MANIFEST, FileDigest, Manifest, describe_file
+from edge_runtime.errors import BundleError
+
+
+def check_target(out: Path, *, force: bool) -> None:
+    """Refuses a target before any work is done for it.
+
+    Raises:
+        BundleError: something is there and `force` is not given, or it is there and no bundle.
+    """
+    if not out.exists():
+        return
+    if not (out / MANIFEST).is_file() and not _is_empty_folder(out):
+        raise BundleError(
+            out, "is there already and is no bundle", hint="give a folder that does not exist yet"
+        )
+    if not force and not _is_empty_folder(out):
+        raise BundleError(out, "is there already", hint="--force replaces it; or give another --out")
+
+
+@contextmanager
+def new_bundle(out: Path, *, force: bool = False) -> Iterator[Path]:
+    """A folder to write a bundle into, which takes the name `out` when the block ends without an error.
+
+    Args:
+        out: the folder to be.
+        force: replaces a bundle that is there.
+
+    Raises:
+        BundleError: see `check_target`; or the folder cannot be written.
+    """
+    check_target(out, force=force)
+    token = secrets.token_hex(4)
+    partial, replaced = (out.parent / f".{out.name}.{word}-{token}" for word in ("partial", "replaced"))
+    try:
+        partial.mkdir(parents=True)
+    except OSError as exc:
+        raise BundleError(out, f"cannot be written: {exc.strerror}", hint="give another --out") from exc
+    try:
+        yield partial
+        if os.path.lexists(out):
+            out.rename(replaced)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if os.path.lexists(replaced) and not os.path.lexists(out):
+            replaced.rename(out)
+        if replaced.is_symlink():  # then the folder it points to is not ours to remove
+            replaced.unlink()
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def digests(folder: Path) -> tuple[FileDigest, ...]:
+    """Digests of all files of a bundle that is being written but the manifest, in order of their paths."""
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return tuple(describe_file(folder, path) for path in paths if path != MANIFEST)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes `bundle.json`: the last file, without which the folder does not open."""
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

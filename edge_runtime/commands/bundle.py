@@ -1,0 +1,83 @@
+"""`roomtone bundle`: look into a model bundle, or verify it on this CPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_runtime.bundle import default_bundle_path, open_bundle
+
+app = typer.Typer(add_completion=False, help="Look into a model bundle, or verify it on this CPU.", no_args_is_help=True)
+_Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="bundle directory; the one that ships when absent")]
+_Json = Annotated[bool, typer.Option("--json", help="machine-readable")]
+
+
+@app.command()
+def show(folder: _Folder = None, as_json: _Json = False) -> None:
+    """Shows what a bundle is: network, labels, alignment, variants, measured quality.
+
+    roomtone bundle show
+    """
+    bundle = open_bundle(folder or default_bundle_path())
+    manifest = bundle.manifest
+    if as_json:
+        typer.echo(manifest.to_json(), nl=False)
+        return
+    network = manifest.architecture
+    typer.echo(f"{manifest.name} {manifest.version}   {bundle.folder}\ndigest      {bundle.digest}")
+    typer.echo(
+        f"network     {network.name}: {network.parameters / 1e6:.2f} M parameters, "
+        f"{network.multiply_adds / 1e6:.0f} M multiply–adds a face"
+    )
+    template = manifest.alignment
+    typer.echo(
+        f"alignment   {template.name}: pupils at ({template.pupil_x_px:g}, {template.pupil_y_px:g}) and "
+        f"({template.size_px - template.pupil_x_px:g}, {template.pupil_y_px:g}) of {template.size_px}"
+    )
+    typer.echo(f"readable    from {manifest.readable_width_px} px of face width; temperature {manifest.temperature:.3f}")
+    for label in manifest.labels:
+        typer.echo(f"  {label.name:<10} valence {label.valence:+.2f}  arousal {label.arousal:+.2f}  {label.reading}")
+    for variant in manifest.variants:
+        typer.echo(f"variant     {variant.backend} {variant.precision} ({variant.file})")
+    if (quality := manifest.quality) is not None:
+        typer.echo(
+            f"measured    {quality.accuracy:.1%} ({quality.accuracy_low:.1%} to {quality.accuracy_high:.1%}) on "
+            f"{quality.images} images of {quality.data}; macro-F1 {quality.macro_f1:.3f}, "
+            f"calibration error {quality.expected_calibration_error:.3f}"
+        )
+
+
+@app.command()
+def verify(folder: _Folder = None, as_json: _Json = False) -> None:
+    """Checks every digest, then runs every variant on this CPU against the golden outputs.
+
+    roomtone bundle verify; ends with 6 for a changed file, with 7 when no variant is right here.
+    """
+    from edge_runtime.config import InferenceSection
+    from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError
+    from edge_runtime.inference.opening import open_engine
+
+    bundle = open_bundle(folder or default_bundle_path())
+    rows: list[dict[str, str | float]] = []
+    for variant in bundle.manifest.variants:
+        row: dict[str, str | float] = {"backend": variant.backend, "precision": variant.precision}
+        try:
+            choice = open_engine(bundle, InferenceSection(backend=variant.backend, precision=variant.precision))
+            row |= {"result": "ok", "largest_difference": choice.golden_difference}
+        except MissingExtraError as error:
+            row |= {"result": "not installed", "problem": f"{error}: {error.hint}"}
+        except (BundleInaccurateError, EngineError) as error:
+            row |= {"result": "wrong", "problem": str(error)}
+        rows.append(row)
+    if as_json:
+        typer.echo(json.dumps({"digest": bundle.digest, "variants": rows}))
+    else:
+        typer.echo(f"{bundle.manifest.name} {bundle.manifest.version}: all digests hold")
+        for row in rows:
+            detail = row.get("problem") or f"largest difference of a golden logit {row['largest_difference']:.2g}"
+            typer.echo(f"  {row['backend']} {row['precision']}: {row['result']} ({detail})")
+    if not any(row["result"] == "ok" for row in rows):
+        raise typer.Exit(BundleInaccurateError.exit_code)

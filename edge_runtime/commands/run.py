@@ -1,0 +1,71 @@
+"""`roomtone run`: the agent, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Option(help="TOML file; a built-in trial configuration when absent")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="bundle directory; the one that ships when absent")] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt://host[:port], mqtts://host[:port], or none")] = None,
+    print_events: Annotated[bool, typer.Option("--print", help="each event as one JSON line on stdout")] = False,
+    until_end: Annotated[bool, typer.Option("--until-end", help="end with the film, last partial window sent")] = False,
+    realtime: Annotated[bool, typer.Option("--realtime", help="play a film at its own pace")] = False,
+) -> None:
+    """Runs the camera: frames in, room-level emotion events out.
+
+    \b
+    roomtone run --config /etc/roomtone/config.toml
+    roomtone run --source lesson.mp4 --print --until-end
+    roomtone run --source 0 --broker mqtt://broker.school:1883
+    """
+    from edge_runtime.agent import Agent
+    from edge_runtime.commands.overrides import absolute, broker_section, override, without_broker
+    from edge_runtime.config import load_config, trial_config
+
+    if config is None:
+        typer.echo(
+            "roomtone: no --config, so this is a trial: purpose simulation, min_group 1, 10 s windows", err=True
+        )
+    settings = trial_config() if config is None else load_config(config)
+    settings = override(
+        settings,
+        {
+            "camera": {"source": source, "realtime": realtime or None},
+            "inference": {"bundle": absolute(bundle)},
+            "mqtt": broker_section(broker),
+        },
+    )
+    if broker == "none":
+        settings = without_broker(settings)
+    with Agent(settings, stream=sys.stdout if print_events else None) as agent:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: agent.stop())
+        try:
+            summary = agent.run(until_end=until_end)
+        except BrokenPipeError:
+            # Whoever read our lines has gone (`| head`): nothing more to say, and nothing to say it to.
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the interpreter's own last flush
+            return
+    stats = summary.stats
+    typer.echo(
+        f"roomtone: {summary.windows} windows from {stats.frames} frames in {summary.wall_s:.1f} s "
+        f"({stats.frames / max(summary.wall_s, 1e-3):.1f} frames/s), {stats.rss_mb or 0:.0f} MB resident",
+        err=True,
+    )
+    for stage in sorted({key.rsplit("_", 2)[0] for key in stats.latencies_ms}):
+        p50, p95, p99 = (stats.latencies_ms[f"{stage}_{percentile}_ms"] for percentile in ("p50", "p95", "p99"))
+        typer.echo(f"  {stage:<10} p50 {p50:8.2f}  p95 {p95:8.2f}  p99 {p99:8.2f} ms", err=True)

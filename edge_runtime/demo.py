@@ -1,0 +1,81 @@
+"""The demo: the real runtime as a process of its own, an embedded broker, and the table that `roomtone watch` shows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from edge_runtime.config import Config, MqttSection, to_toml, trial_config
+from edge_runtime.demo_broker import DemoBroker
+from edge_runtime.errors import RoomtoneError, SourceUnavailableError
+from edge_runtime.publishing.credentials import Credentials
+from edge_runtime.publishing.watch import watch
+
+_STOP_TIMEOUT_S: Final = 15.0
+_LAST_LOOK_S: Final = 1.0  # the last, partial window comes after the runtime was told to stop
+
+
+def run_demo(source: str, *, seconds: float | None, window_s: float) -> None:
+    """Runs broker, runtime and table until the time is over or the user interrupts.
+
+    Args:
+        source: as `camera.source`; a film is played at its own pace, again and again.
+        seconds: how long; None: until interrupted.
+        window_s: length of a window.
+
+    Raises:
+        RoomtoneError: the runtime ended by itself; its own words are in the message.
+    """
+    with tempfile.TemporaryDirectory(prefix="roomtone-demo-") as folder, DemoBroker() as broker:
+        config = _demo_config(source, broker.url, window_s, Path(folder))
+        mqtt = MqttSection(url=broker.url, protocol="3.1.1")  # amqtt speaks no MQTT 5
+        with _runtime(config, Path(folder)) as process:
+            watch(mqtt, Credentials(), duration_s=seconds, should_stop=lambda: process.poll() is not None)
+            if process.poll() is not None:
+                raise _ended(process, Path(folder) / "runtime.log", source)
+
+
+def _demo_config(source: str, broker_url: str, window_s: float, folder: Path) -> Config:
+    trial = trial_config()
+    return trial.model_copy(
+        update={
+            "device": trial.device.model_copy(update={"room": "demo"}),
+            "camera": trial.camera.model_copy(update={"source": source, "realtime": True}),
+            "room": trial.room.model_copy(update={"window_s": window_s}),
+            "mqtt": MqttSection(url=broker_url, protocol="3.1.1"),
+            "outbox": trial.outbox.model_copy(update={"path": folder / "outbox.sqlite3"}),
+            "stats": trial.stats.model_copy(update={"interval_s": window_s}),
+        }
+    )
+
+
+@contextmanager
+def _runtime(config: Config, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`roomtone run` as a child process; told to stop, and waited for, when the block ends."""
+    path = folder / "config.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    command = [sys.executable, "-m", "edge_runtime", "run", "--config", str(path)]
+    with (folder / "runtime.log").open("wb") as log:
+        # A session of its own: Ctrl-C is for the demo, which then tells the runtime to stop in good order.
+        process = subprocess.Popen(command, stderr=log, env=os.environ, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path, source: str) -> RoomtoneError:
+    words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    problem = words[-1] if words else f"ended with exit code {process.returncode}"
+    return SourceUnavailableError(source, f"the runtime ended: {problem}", hint="\n    ".join(words[-6:]))

@@ -1,0 +1,100 @@
+"""The meter: reads the counters of all stages and makes the `stats` payload of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from edge_runtime.analysis import RoomAnalysis
+from edge_runtime.config import Config
+from edge_runtime.frames.frame import SourceCounters
+from edge_runtime.health import health_word, resident_mb, temperature_c
+from edge_runtime.outlet import Outlet
+from edge_runtime.publishing.payloads import Stats
+from edge_runtime.room.privacy import band
+
+
+class Meter:
+    """Reads at a fixed interval; rates are of the time since the reading before.
+
+    Args:
+        config: for the interval, the device's ids and the width of the bands.
+        outlet: whose outbox and publisher are read.
+    """
+
+    def __init__(self, config: Config, outlet: Outlet) -> None:
+        self._config, self._outlet = config, outlet
+        self._began_s = self._last_s = time.monotonic()
+        self._last_source, self._last_frames, self._last_faces, self._last_lost = SourceCounters(), 0, 0, 0
+
+    def is_due(self) -> bool:
+        """Whether the interval is over."""
+        return time.monotonic() - self._last_s >= self._config.stats.interval_s
+
+    def read(
+        self, analysis: RoomAnalysis, source: SourceCounters, *, ts: float, is_enabled: bool, camera_online: bool
+    ) -> Stats:
+        """One reading.
+
+        Args:
+            analysis: whose counters and stage times are told.
+            source: totals of the camera.
+            ts: unix time, s.
+            is_enabled: the privacy shutter is open.
+            camera_online: frames come.
+        """
+        now_s = time.monotonic()
+        frames = analysis.counters.frames - self._last_frames
+        faces = analysis.counters.faces - self._last_faces
+        dropped = source.dropped - self._last_source.dropped
+        publisher = self._outlet.publisher
+        outbox = self._outlet.outbox.statistics() if self._outlet.outbox is not None else None
+        lost = outbox.dropped if outbox is not None else 0
+        disk_fails = self._outlet.outbox is not None and self._outlet.outbox.problem is not None
+        temperature = temperature_c()
+        faces_per_frame = band(round(faces / frames) if frames else 0, self._config.room.min_group)
+        stats = Stats(
+            ts=round(ts, 3),
+            site=self._config.device.site,
+            room=self._config.device.room,
+            device=self._config.device.device,
+            uptime_s=round(now_s - self._began_s, 1),
+            health=health_word(
+                is_enabled=is_enabled,
+                camera_online=camera_online,
+                outbox_troubled=disk_fails or lost > self._last_lost,
+                broker_connected=publisher.connected if publisher is not None else None,
+                dropped_share=dropped / (dropped + frames) if frames else 0.0,
+                temperature=temperature,
+            ),
+            fps=round(frames / max(now_s - self._last_s, 1e-3), 2),
+            frames=analysis.counters.frames,
+            faces_seen_min=faces_per_frame.low,
+            faces_seen_max=faces_per_frame.high,
+            scans=analysis.finder.counters.scans,
+            classified=analysis.counters.classified,
+            dropped_frames=source.dropped,
+            corrupt_frames=source.corrupt,
+            stalls=source.stalls,
+            reconnects=source.reconnects,
+            outbox_rows=outbox.rows if outbox is not None else 0,
+            outbox_dropped=lost,
+            outbox_recovered=outbox.recovered if outbox is not None else 0,
+            outbox_oldest_s=outbox.oldest_s if outbox is not None else None,
+            broker_connected=int(publisher is not None and publisher.connected),
+            reconnects_broker=max(0, publisher.counters.connections - 1) if publisher is not None else 0,
+            rss_mb=resident_mb(),
+            temperature_c=temperature,
+            latencies_ms=_latencies(analysis),
+        )
+        self._last_s, self._last_source, self._last_lost = now_s, replace(source), lost
+        self._last_frames, self._last_faces = analysis.counters.frames, analysis.counters.faces
+        return stats
+
+
+def _latencies(analysis: RoomAnalysis) -> dict[str, float]:
+    return {
+        f"{stage}_{name}_ms": round(value, 3)
+        for stage, times in analysis.spans.percentiles().items()
+        for name, value in (("p50", times.p50_ms), ("p95", times.p95_ms), ("p99", times.p99_ms))
+    }

@@ -1,0 +1,142 @@
+"""Where protected windows go: to the broker through the outbox, to a stream as JSON lines, or to both."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Self
+
+from edge_runtime.config import Config, DeviceSection
+from edge_runtime.publishing.client import Publisher, StatusWord
+from edge_runtime.publishing.credentials import load_credentials
+from edge_runtime.publishing.outbox import Outbox
+from edge_runtime.publishing.payloads import EmotionEvent, EventNumber, Info, Stats, encode
+from edge_runtime.publishing.topics import Role, Topics
+from edge_runtime.room.window import ProtectedWindow
+
+
+def state_directory() -> Path:
+    """Where a device keeps what must outlive it: systemd's `$STATE_DIRECTORY`, else the user's own."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "roomtone"
+
+
+def outbox_path(config: Config) -> Path:
+    """The configured outbox, or the device's own in `state_directory`."""
+    return config.outbox.path or state_directory() / f"{_device_name(config.device)}.outbox.sqlite3"
+
+
+def shutter_path(config: Config) -> Path | None:
+    """Where a closed shutter is remembered: beside the outbox; nowhere for a device without a broker."""
+    path = outbox_path(config)
+    return path.with_name(path.name.removesuffix(".sqlite3") + ".shutter-closed") if config.mqtt.url else None
+
+
+def _device_name(device: DeviceSection) -> str:
+    return f"{device.site}.{device.room}.{device.device}"
+
+
+class Outlet:
+    """Numbers the windows and hands them on. Context manager: on entry the outbox opens and the publisher starts.
+
+    Args:
+        config: checked; without `mqtt.url` nothing is published and no outbox is opened.
+        info: what `info` says; asked on every connection.
+        on_enabled: called with the privacy shutter's commands, from the publisher's thread.
+        stream: gets each event as one JSON line, flushed; None: no lines.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        info: Callable[[], Info],
+        on_enabled: Callable[[bool], None],
+        stream: IO[str] | None = None,
+    ) -> None:
+        self.topics = Topics(config.device.site, config.device.room, config.device.device)
+        self._config, self._info, self._on_enabled, self._stream = config, info, on_enabled, stream
+        self._numbers = itertools.count(1)
+        self._boot = int(time.time())
+        self._resources = ExitStack()
+        self._told: dict[str, str] = {}
+        self.outbox: Outbox | None = None
+        self.publisher: Publisher | None = None
+
+    def __enter__(self) -> Self:
+        if self._config.mqtt.url is not None:
+            with ExitStack() as opening:
+                self._open(opening)
+                self._resources = opening.pop_all()
+        return self
+
+    def _open(self, opening: ExitStack) -> None:
+        settings = self._config.outbox
+        path = outbox_path(self._config)
+        if settings.path is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self.outbox = opening.enter_context(
+            Outbox(path, max_bytes=int(settings.max_mb * 1e6), max_age_s=settings.max_age_h * 3600)
+        )
+        self.publisher = opening.enter_context(
+            Publisher(
+                self._config.mqtt,
+                self.topics,
+                self.outbox,
+                load_credentials(),
+                info=self._info,
+                on_enabled=self._on_enabled,
+                drain_rate_hz=settings.drain_rate_hz,
+            )
+        )
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._resources.close()
+
+    def emit(self, window: ProtectedWindow, unix_s: float) -> EmotionEvent:
+        """Sends a window on its way; on disk when this returns, if there is a broker to send it to.
+
+        Args:
+            window: from the privacy stage.
+            unix_s: of its end.
+        """
+        number = self.outbox.next_event_number() if self.outbox else EventNumber(self._boot, next(self._numbers))
+        event = EmotionEvent.from_window(
+            window, topics=self.topics, number=number, ts=unix_s, min_group=self._config.room.min_group
+        )
+        if self.publisher is not None:
+            self.publisher.submit(event)
+        if self._stream is not None:
+            self._stream.write(encode(event).decode() + "\n")
+            self._stream.flush()
+        return event
+
+    def set_status(self, role: Role, word: StatusWord) -> None:
+        """Says how one part of the device is; said again only when it has changed."""
+        if self._told.get(role) != word:
+            self._told[role] = word
+            if self.publisher is not None:
+                self.publisher.set_status(role, word)
+
+    def set_enabled(self, is_enabled: bool) -> None:
+        """Says whether the shutter is open; said again only when it has changed."""
+        word = "ON" if is_enabled else "OFF"
+        if self._told.get("enabled") != word:
+            self._told["enabled"] = word
+            if self.publisher is not None:
+                self.publisher.set_enabled_state(is_enabled)
+
+    def publish_stats(self, stats: Stats) -> None:
+        """Sends the device's health."""
+        if self.publisher is not None:
+            self.publisher.publish_stats(stats)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Waits for the broker's acknowledgement of every event; False when some are left (they stay on disk)."""
+        return self.publisher is None or (self.publisher.connected and self.publisher.flush(timeout_s))

@@ -1,0 +1,57 @@
+"""What a network costs: parameters, and multiply–adds for one crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Size of a network.
+
+    Attributes:
+        parameters: trained numbers.
+        multiply_adds: of convolutions and linear layers for one crop; additions, norms and activations are
+            left out, as is usual in the field.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def measure_cost(network: nn.Module, example: Tensor) -> Cost:
+    """Counts during one forward pass.
+
+    Args:
+        network: any; left in the mode it was in.
+        example: its input with a batch of one.
+    """
+    counted = 0
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal counted
+        if isinstance(module, nn.Conv2d):
+            # Each output value is a sum over the kernel and the input channels of its group.
+            height, width = module.kernel_size
+            counted += output.numel() * (module.in_channels // module.groups) * height * width
+        elif isinstance(module, nn.Linear):
+            counted += output.numel() * module.in_features
+
+    hooks = [
+        part.register_forward_hook(count)
+        for part in network.modules()
+        if isinstance(part, nn.Conv2d | nn.Linear)
+    ]
+    was_training = network.training
+    try:
+        with torch.inference_mode():
+            network.eval()(example)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return Cost(sum(parameter.numel() for parameter in network.parameters()), counted)

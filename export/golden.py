@@ -1,0 +1,42 @@
+"""Golden outputs: what the exported network must give on any CPU, before a device trusts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edge_runtime.bundle import Golden
+from edge_runtime.faces.alignment import AlignmentTemplate
+from export.deploy import DeployedNetwork
+from export.parity import torch_logits
+from export.probes import face_crops, noise_crops
+
+_FACES, _NOISE = 7, 1  # one of each expression
+_SEED: Final = 96
+
+# float32: two CPUs differ by the order of their sums only, 6e-6 as measured on AVX-512; the same in half of
+# the digits.
+_FP32: Final = 1e-3
+# bfloat16 keeps 8 bits of each activation, so the error grows with the logits: 0.100 where the largest logit
+# is 3.75 (OpenVINO on AVX-512 BF16, hafnet_half, 64 rendered faces), that is 2.7 % of it. Three times that is
+# allowed.
+_BF16_OF_LARGEST: Final = 0.08
+
+
+def make_golden(network: DeployedNetwork, template: AlignmentTemplate) -> Golden:
+    """Eight crops, a rendered face of each expression and one of noise, with torch's own float32 logits."""
+    rng = np.random.default_rng(_SEED)
+    crops = np.concatenate([face_crops(_FACES, template, rng), noise_crops(_NOISE, template, rng)])
+    logits = torch_logits(network, crops)
+    return Golden(
+        crops, logits, {"fp32": _FP32, "bf16": round(_BF16_OF_LARGEST * float(np.abs(logits).max()), 4)}
+    )
+
+
+def write_golden(golden: Golden, path: Path) -> None:
+    """Writes `golden.npz` as `edge_runtime.bundle.open_bundle` reads it."""
+    arrays: dict[str, Any] = {"crops": golden.crops, "logits": golden.logits}
+    arrays |= {f"tolerance_{name}": np.float64(value) for name, value in golden.tolerances.items()}
+    np.savez_compressed(path, **arrays)

@@ -1,0 +1,131 @@
+"""Parity: the same crops through torch, ONNX Runtime and OpenVINO give the same logits, one by one.
+
+Compared at batch 1, 3 and 8: OpenVINO's CPU plugin has been seen to be right at batch 1 and wrong, silently,
+above it. Never on a mean: one wrong logit in a thousand is a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime
+import openvino
+import torch
+
+from edge_runtime.errors import RoomtoneError
+from edge_runtime.frames.frame import Image
+from edge_runtime.inference.engine import Logits
+from export.deploy import DeployedNetwork
+from export.onnx_graph import INPUT, OUTPUT
+
+Run = Callable[[Image], Logits]
+
+BATCHES: Final = (1, 3, 8)
+# Format → largest absolute difference of one logit to the format before it. hafnet_half's logits reach 4 and
+# differ by 4e-6 (ONNX Runtime) and 6e-6 (OpenVINO): float32 sums in another order. A wrong layer moves them
+# by 1e-2 and more.
+TOLERANCES: Final[Mapping[str, float]] = {"onnxruntime": 1e-4, "openvino": 1e-4}
+
+
+class ParityError(RoomtoneError):
+    """Two formats of one network give different logits."""
+
+    exit_code = 14
+
+    def __init__(
+        self, hop: str, data: str, *, difference: float, tolerance: float, batch: int, row: int, logit: int
+    ) -> None:
+        self.hop, self.data, self.difference, self.tolerance = hop, data, difference, tolerance
+        self.batch, self.row, self.logit = batch, row, logit
+        super().__init__(
+            f"{hop} changes a logit by {difference:.3g} (allowed: {tolerance:g}) on {data}, "
+            f"batch {batch}, row {row}, logit {logit}",
+            hint="an operator means something else there: write it in another way, or tell the maintainers",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParityResult:
+    """The largest difference of one hop on one kind of data, over all batch sizes."""
+
+    hop: str
+    data: str
+    difference: float
+
+
+def check_parity(network: DeployedNetwork, file: Path, probes: Mapping[str, Image]) -> list[ParityResult]:
+    """Compares torch → ONNX Runtime → OpenVINO, each with the one before it.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        file: its ONNX form; OpenVINO reads the same file.
+        probes: kind of data → (n, size, size) uint8 crops.
+
+    Raises:
+        ParityError: names the first hop that fails, with its largest difference and where that is.
+    """
+    formats: dict[str, Run] = {
+        "torch": _torch(network),
+        "onnxruntime": _onnxruntime(file),
+        "openvino": _openvino(file),
+    }
+    results = []
+    for before, after in pairwise(formats):
+        hop = f"{before} → {after}"
+        for data, crops in probes.items():
+            largest = max(
+                compare(hop, data, formats[before], formats[after], crops, batch, TOLERANCES[after])
+                for batch in BATCHES
+            )
+            results.append(ParityResult(hop, data, largest))
+    return results
+
+
+def compare(
+    hop: str, data: str, before: Run, after: Run, crops: Image, batch: int, tolerance: float
+) -> float:
+    """Runs crops through both, `batch` at a time, and compares every logit.
+
+    Returns:
+        The largest absolute difference.
+
+    Raises:
+        ParityError: it is beyond the tolerance, or a logit is not a number.
+    """
+    starts = range(0, len(crops), batch)
+    wanted, found = (np.concatenate([run(crops[s : s + batch]) for s in starts]) for run in (before, after))
+    # NaN counts as infinitely far.
+    difference = np.nan_to_num(np.abs(found.astype(np.float64) - wanted), nan=np.inf)
+    row, logit = np.unravel_index(int(difference.argmax()), difference.shape)
+    largest = float(difference[row, logit])
+    if largest > tolerance:
+        raise ParityError(
+            hop, data, difference=largest, tolerance=tolerance, batch=batch, row=int(row), logit=int(logit)
+        )
+    return largest
+
+
+def torch_logits(network: DeployedNetwork, crops: Image) -> Logits:
+    """What the trained network itself gives, in float32: (n, K)."""
+    with torch.inference_mode():
+        return np.asarray(network(torch.from_numpy(crops)).numpy(), np.float32)
+
+
+def _torch(network: DeployedNetwork) -> Run:
+    return lambda crops: torch_logits(network, crops)
+
+
+def _onnxruntime(file: Path) -> Run:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return lambda crops: np.asarray(session.run([OUTPUT], {INPUT: crops})[0])
+
+
+def _openvino(file: Path) -> Run:
+    # Unless told, the plugin runs float32 networks in bfloat16 on CPUs that have it.
+    compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda crops: np.array(compiled([crops])[OUTPUT], np.float32)

@@ -1,0 +1,284 @@
+"""The export: from a checkpoint to a verified bundle, in steps that state what they require and ensure.
+
+    checkpoint → network → ONNX file → parity → golden outputs → model card, manifest → opened as a device
+    opens it
+
+A step that breaks is named in the error. The bundle is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from edge_runtime.bundle import Alignment, Architecture, Bundle, Manifest, TensorSpec, Variant, open_bundle
+from edge_runtime.bundle_card import CARD, render_card
+from edge_runtime.bundle_writing import check_target, digests, new_bundle, write_manifest
+from edge_runtime.config import InferenceSection
+from edge_runtime.errors import ConfigurationError, RoomtoneError
+from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
+from edge_runtime.inference.engine import EngineReport
+from edge_runtime.inference.opening import open_engine
+from export.architectures import ARCHITECTURES, build
+from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, load_weights
+from export.cost import measure_cost
+from export.deploy import DeployedNetwork
+from export.golden import make_golden, write_golden
+from export.onnx_graph import INPUT, OUTPUT, GraphFacts, write_onnx
+from export.parity import ParityResult, check_parity
+from export.probes import face_crops, noise_crops
+from export.provenance import FER2013_NOTE, collect_provenance, recipe_digest
+from export.taxonomy import labels_of
+from export.training.recipe import Recipe
+
+MODEL_FILE: Final = "model.fp32.onnx"
+GOLDEN_FILE: Final = "golden.npz"
+READABLE_WIDTH_PX: Final = (
+    32  # of the face itself: FER2013's faces are about 40 px wide, and their detail is less
+)
+# Best first: what every device has, then the faster ones of `roomtone[openvino]`. All read the same file.
+VARIANTS: Final = (
+    Variant(backend="onnxruntime", precision="fp32", file=MODEL_FILE),
+    Variant(backend="openvino", precision="fp32", file=MODEL_FILE),
+    Variant(backend="openvino", precision="bf16", file=MODEL_FILE),
+)
+_PROBES, _PROBE_SEED = 16, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the export: its name, what must hold before it, and what holds after it."""
+
+    name: str
+    requires: str
+    ensures: str
+
+
+STEPS: Final = {
+    step.name: step
+    for step in (
+        Step(
+            "checkpoint",
+            "a .safetensors file of `roomtone train`",
+            "a network of that architecture with its weights",
+        ),
+        Step(
+            "graph",
+            "a network whose operators ONNX has",
+            "one ONNX file, uint8 crops in, logits out, any batch",
+        ),
+        Step(
+            "parity", "the network and its ONNX file", "both engines give torch's logits, at batch 1, 3 and 8"
+        ),
+        Step("golden", "a network that runs", "golden inputs, logits and tolerances in the bundle"),
+        Step("manifest", "all files of the bundle", "a model card, and a manifest that holds every digest"),
+        Step("verify", "a complete bundle", "every variant gives the golden outputs on this CPU"),
+    )
+}
+
+
+class ExportStepError(RoomtoneError):
+    """One step of the export broke; `cause` is what went wrong, and lends its exit code and hint."""
+
+    def __init__(self, step: Step, cause: Exception) -> None:
+        self.step, self.cause = step, cause
+        what = str(cause) or type(cause).__name__
+        hint = cause.hint if isinstance(cause, RoomtoneError) else f"the step requires: {step.requires}"
+        super().__init__(f"export, step {step.name}: {what}", hint=hint)
+        self.exit_code = cause.exit_code if isinstance(cause, RoomtoneError) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to export.
+
+    Attributes:
+        architecture: a name of `export.architectures.ARCHITECTURES`; must be the checkpoint's own.
+        checkpoint: of `roomtone train`.
+        out: the bundle to be.
+        name, version: of the bundle.
+        force: replaces a bundle that is there.
+        trained_on: the data, for provenance and model card.
+    """
+
+    architecture: str
+    checkpoint: Path
+    out: Path
+    name: str = "default"
+    version: str = "0.1.0"
+    force: bool = False
+    trained_on: str = FER2013_NOTE
+
+
+@dataclass(frozen=True, slots=True)
+class VariantCheck:
+    """One variant as it ran here: the engine's own report, and the largest difference of a golden logit."""
+
+    report: EngineReport
+    golden_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """A bundle that opens, and what was found on the way."""
+
+    bundle: Bundle
+    graph: GraphFacts
+    parity: list[ParityResult]
+    variants: list[VariantCheck]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    checkpoint: Checkpoint
+    recipe: Recipe
+    template: AlignmentTemplate
+    label_names: list[str]
+    network: DeployedNetwork
+
+
+def export_bundle(
+    request: ExportRequest, on_step: Callable[[Step], None] = lambda step: None
+) -> ExportResult:
+    """Makes a bundle.
+
+    Args:
+        request: what to export.
+        on_step: called before each step.
+
+    Raises:
+        BundleError: there is something at `request.out` already.
+        ExportStepError: a step broke; nothing is left at `request.out` but what was there before.
+    """
+
+    @contextmanager
+    def step(name: str) -> Iterator[None]:
+        on_step(STEPS[name])
+        try:
+            yield
+        except Exception as exc:
+            raise ExportStepError(STEPS[name], exc) from exc
+
+    check_target(request.out, force=request.force)
+    with step("checkpoint"):
+        trained = read_trained(request.architecture, request.checkpoint)
+    with new_bundle(request.out, force=request.force) as folder:
+        with step("graph"):
+            graph = write_onnx(
+                trained.network,
+                folder / MODEL_FILE,
+                size_px=trained.template.size_px,
+                metadata={
+                    "name": request.name,
+                    "labels": " ".join(trained.label_names),
+                    "recipe_sha256": recipe_digest(trained.recipe),
+                },
+            )
+        with step("parity"):
+            parity = check_parity(trained.network, folder / MODEL_FILE, _probes(trained.template))
+        with step("golden"):
+            write_golden(make_golden(trained.network, trained.template), folder / GOLDEN_FILE)
+        with step("manifest"):
+            manifest = _manifest(request, trained, folder)
+            (folder / CARD).write_text(render_card(manifest), encoding="utf-8")
+            write_manifest(folder, manifest.model_copy(update={"files": digests(folder)}))
+        with step("verify"):
+            variants = verify_variants(open_bundle(folder))
+    return ExportResult(open_bundle(request.out), graph, parity, variants)
+
+
+def read_trained(architecture: str, file: Path) -> _Trained:
+    """A checkpoint as a network that is ready to be exported.
+
+    Raises:
+        CheckpointError: it cannot be read, records no recipe, or is another network's.
+        ConfigurationError: no architecture of this name.
+    """
+    checkpoint = load_checkpoint(file)
+    recipe, label_names = _recipe_and_labels(checkpoint, file)
+    network, _ = build(architecture, len(label_names))
+    if recipe.architecture != architecture and recipe.architecture in ARCHITECTURES:
+        raise CheckpointError(
+            file,
+            f"was trained as {recipe.architecture}, not as {architecture}",
+            hint=f"export it as {recipe.architecture}",
+        )
+    load_weights(network, checkpoint, file)
+    return _Trained(
+        checkpoint, recipe, TEMPLATES[recipe.template], label_names, DeployedNetwork(network).eval()
+    )
+
+
+def _recipe_and_labels(checkpoint: Checkpoint, file: Path) -> tuple[Recipe, list[str]]:
+    try:
+        recipe = Recipe.from_json(checkpoint.facts["recipe"])
+        labels: Any = checkpoint.facts["labels"]
+    except (KeyError, TypeError, ConfigurationError) as exc:
+        raise CheckpointError(
+            file,
+            f"records no recipe and labels that this roomtone can read: {exc}",
+            hint="train with `roomtone train`",
+        ) from exc
+    return recipe, [str(label) for label in labels]
+
+
+def _probes(template: AlignmentTemplate) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
+    rng = np.random.default_rng(_PROBE_SEED)
+    return {
+        "rendered faces": face_crops(_PROBES, template, rng),
+        "noise": noise_crops(_PROBES, template, rng),
+    }
+
+
+def _manifest(request: ExportRequest, trained: _Trained, folder: Path) -> Manifest:
+    template = trained.template
+    size = template.size_px
+    cost = measure_cost(trained.network, torch.zeros((1, size, size), dtype=torch.uint8))
+    return Manifest(
+        schema_id="roomtone-bundle/1",
+        name=request.name,
+        version=request.version,
+        architecture=Architecture(
+            name=request.architecture, parameters=cost.parameters, multiply_adds=cost.multiply_adds
+        ),
+        labels=labels_of(trained.label_names, request.checkpoint),
+        inputs=(TensorSpec(kind="crop", tensor=INPUT, dtype="uint8", shape=(size, size)),),
+        outputs=(
+            TensorSpec(kind="logits", tensor=OUTPUT, dtype="float32", shape=(len(trained.label_names),)),
+        ),
+        alignment=Alignment(
+            name=template.name, size_px=size, pupil_x_px=template.pupil_x_px, pupil_y_px=template.pupil_y_px
+        ),
+        readable_width_px=READABLE_WIDTH_PX,
+        temperature=1.0,
+        variants=VARIANTS,
+        files=digests(folder),
+        provenance=collect_provenance(
+            trained.recipe,
+            trained.checkpoint,
+            request.checkpoint,
+            name=request.name,
+            trained_on=request.trained_on,
+        ),
+    )
+
+
+def verify_variants(bundle: Bundle) -> list[VariantCheck]:
+    """Opens every variant of a bundle as a device would.
+
+    Raises:
+        EngineError: an engine cannot load it.
+        BundleInaccurateError: its golden outputs do not reproduce here.
+    """
+    checks = []
+    for variant in bundle.manifest.variants:
+        settings = InferenceSection(backend=variant.backend, precision=variant.precision)
+        choice = open_engine(bundle, settings)
+        checks.append(VariantCheck(choice.engine.report, choice.golden_difference))
+    return checks

@@ -1,0 +1,85 @@
+"""Where a bundle comes from: data, recipe, tools, commit. For its manifest and its model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from export.checkpoints import Checkpoint
+from export.training.recipe import Recipe
+
+FER2013_NOTE: Final = (
+    "FER2013 (Goodfellow et al. 2013), training split: 48×48 grey faces found by a web search for words of "
+    "emotion, so mostly posed, acted or press photographs. For research use; the photographs were not "
+    "cleared with the people on them, and none is part of this bundle. The labels are noisy: people agree "
+    "with them on about 65 ± 5 % of the images. Images that are known not to be faces are left out; of the "
+    "test splits, also those that are pixel-identical to a training image."
+)
+_TOOLS: Final = ("roomtone", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "numpy")
+
+
+def recipe_json(recipe: Recipe) -> str:
+    """The recipe as readable JSON, always with the same text."""
+    return json.dumps(recipe.to_json(), indent=2, sort_keys=True)
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """sha256 of `recipe_json`, hex."""
+    return hashlib.sha256(recipe_json(recipe).encode()).hexdigest()
+
+
+def collect_provenance(
+    recipe: Recipe, checkpoint: Checkpoint, file: Path, *, name: str, trained_on: str
+) -> dict[str, str]:
+    """Everything that is known about the making of one bundle.
+
+    Args:
+        recipe: of the training.
+        checkpoint: as read from `file`.
+        file: the checkpoint.
+        name: of the bundle, for the command that makes it again.
+        trained_on: what the data is, its licence and its limits; nothing in a checkpoint says so.
+    """
+    facts = {
+        "trained_on": trained_on,
+        "recipe": recipe_json(recipe),
+        "recipe_sha256": recipe_digest(recipe),
+        "epochs": str(checkpoint.facts.get("epochs_done", "not recorded")),
+        "checkpoint_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "train_command": _train_command(recipe, name),
+        "trained_with": f"torch {checkpoint.facts.get('torch', 'not recorded')}",
+        "python": platform.python_version(),
+    }
+    facts |= {tool: version(tool) for tool in _TOOLS}
+    if (commit := source_commit()) is not None:
+        facts["commit"] = commit
+    return facts
+
+
+def source_commit() -> str | None:
+    """The commit of the checkout that this runs from, `-dirty` after changes; None outside of one."""
+    root, git = Path(__file__).resolve().parents[1], shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return None
+    found = subprocess.run(
+        [git, "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _train_command(recipe: Recipe, name: str) -> str:
+    return (
+        f"roomtone train {recipe.architecture} --data DATA.npz --out runs/{name} "
+        f"--template {recipe.template} --epochs {recipe.epochs} --batch-size {recipe.batch_size} "
+        f"--learning-rate {recipe.learning_rate:g} --seed {recipe.seed}"
+    )

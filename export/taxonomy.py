@@ -1,0 +1,42 @@
+"""How the classes of a data set are read: polarity, valence, arousal, reading for learning.
+
+Valence (pleasure) and arousal are the means that raters gave the words in Russell and Mehrabian 1977, Table
+2: joyful, angry, fearful, sad, disgusted, surprised. The readings for learning are P1 §4's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from edge_runtime.bundle import Label
+from export.checkpoints import CheckpointError
+
+_KNOWN: Final = {
+    label.name: label
+    for label in (
+        Label(name="angry", polarity=-1, valence=-0.51, arousal=0.59, reading="frustration"),
+        Label(name="disgust", polarity=-1, valence=-0.60, arousal=0.35, reading="boredom"),
+        Label(name="fear", polarity=-1, valence=-0.64, arousal=0.60, reading="anxiety"),
+        Label(name="happy", polarity=1, valence=0.76, arousal=0.48, reading="interest"),
+        Label(name="sad", polarity=-1, valence=-0.63, arousal=-0.27, reading="frustration"),
+        Label(name="surprise", polarity=0, valence=0.40, arousal=0.67, reading="curiosity"),
+        Label(name="neutral", polarity=0, valence=0.0, arousal=0.0, reading="calm"),
+    )
+}
+
+
+def labels_of(names: list[str], checkpoint: Path) -> tuple[Label, ...]:
+    """The label table of a checkpoint's classes, in their order.
+
+    Raises:
+        CheckpointError: it has a class that no table here describes.
+    """
+    unknown = [name for name in names if name not in _KNOWN]
+    if unknown:
+        raise CheckpointError(
+            checkpoint,
+            f"has classes without polarity, valence and arousal: {', '.join(unknown)}",
+            hint="add them to export/taxonomy.py, with their source",
+        )
+    return tuple(_KNOWN[name] for name in names)

@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import pytest
+from calibration_parts import FacesFile
+from typer.testing import CliRunner
+
+from calibration.cli import calibrate_app, evaluate_app
+from edge_runtime.bundle import Bundle, open_bundle
+from edge_runtime.errors import BundleError, ConfigurationError, EngineError
+
+run = CliRunner()
+
+
+def test_evaluate_prints_json_and_draws_the_confusion_matrix(
+    bundle: Bundle, faces_file: FacesFile, tmp_path: Path
+) -> None:
+    picture = tmp_path / "confusion.png"
+    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--json", "--confusion", str(picture)]
+    result = run.invoke(evaluate_app, arguments, catch_exceptions=False)
+    facts = json.loads(result.stdout)
+    assert facts["images"] == 84
+    assert facts["left_out"]["pixel-identical to a training image"] == 5
+    assert facts["engine"]["backend"] == "onnxruntime"
+    assert facts["bundle_digest"] == bundle.digest
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_evaluate_prints_a_table_for_people(bundle: Bundle, faces_file: FacesFile) -> None:
+    arguments = [
+        str(bundle.folder),
+        "--data",
+        str(faces_file.path),
+        "--split",
+        "public",
+        "--backend",
+        "openvino",
+    ]
+    result = run.invoke(evaluate_app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "surprise" in result.stdout
+    assert "84 images" in result.stdout
+    assert "ran on openvino fp32" in result.stdout
+
+
+def test_evaluate_keeps_the_pupils_where_it_is_told_to(
+    bundle: Bundle, faces_file: FacesFile, tmp_path: Path
+) -> None:
+    arguments = [
+        str(bundle.folder),
+        "--data",
+        str(faces_file.path),
+        "--json",
+        "--cache",
+        str(tmp_path / "pupils"),
+    ]
+    first, second = (run.invoke(evaluate_app, arguments, catch_exceptions=False).stdout for _ in range(2))
+    assert first == second
+    assert len(list((tmp_path / "pupils").iterdir())) == 1
+
+
+def test_calibrate_writes_a_bundle_and_says_what_changed(
+    bundle: Bundle, faces_file: FacesFile, out: Path
+) -> None:
+    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out)]
+    result = run.invoke(calibrate_app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "temperature 1.0000 → " in result.stdout
+    assert open_bundle(out).manifest.quality is not None
+    again = run.invoke(calibrate_app, [*arguments, "--force", "--json"], catch_exceptions=False)
+    assert json.loads(again.stdout)["digest"] == open_bundle(out).digest
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "problem"),
+    [
+        (["--split", "private"], ConfigurationError, "is the test"),
+        (["--precision", "int8"], EngineError, "no variant"),
+        (["--data", "none.npz"], ConfigurationError, "no such file"),
+    ],
+    ids=["test split", "precision", "data"],
+)
+def test_calibrate_refuses_and_writes_nothing(
+    more: list[str], error: type[Exception], problem: str, bundle: Bundle, faces_file: FacesFile, out: Path
+) -> None:
+    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out), *more]
+    with pytest.raises(error, match=problem):
+        run.invoke(calibrate_app, arguments, catch_exceptions=False)
+    assert not out.exists()
+
+
+def test_calibrate_looks_at_its_target_before_it_works(bundle: Bundle, tmp_path: Path) -> None:
+    arguments = [str(bundle.folder), "--data", str(tmp_path / "none.npz"), "--out", str(bundle.folder)]
+    with pytest.raises(BundleError, match="is there already"):
+        run.invoke(calibrate_app, arguments, catch_exceptions=False)

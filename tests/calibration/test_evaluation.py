@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from calibration_parts import PRIVATE, REPEATED, FacesFile, fit_matrix, pooled, write_linear_bundle
+
+from calibration.evaluation import evaluate, prepare
+from edge_runtime.bundle import Bundle, open_bundle
+from edge_runtime.config import InferenceSection
+from edge_runtime.errors import ConfigurationError
+from edge_runtime.faces.labelled import FER_LABELS
+from edge_runtime.inference.opening import Choice, open_engine
+
+
+def test_crops_are_the_devices_and_repeated_images_are_left_out(
+    bundle: Bundle, faces_file: FacesFile
+) -> None:
+    faces = prepare(faces_file.path, "private", bundle)
+    np.testing.assert_array_equal(faces.crops, faces_file.crops(2)[:PRIVATE])
+    assert faces.left_out == {"not a face": 0, "pixel-identical to a training image": REPEATED}
+    assert faces.data == "drawn.npz, private split"
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_accuracy_is_what_the_matrix_gives_by_hand(
+    bundle: Bundle, faces_file: FacesFile, backend: str
+) -> None:
+    weights, bias = fit_matrix(faces_file, 40.0)
+    crops, labels = faces_file.crops(2)[:PRIVATE], faces_file.labels[faces_file.split == 2][:PRIVATE]
+    right = (pooled(crops) @ weights + bias).argmax(axis=1) == labels
+    choice = open_engine(bundle, InferenceSection(backend=backend))
+    result = evaluate(bundle, choice, prepare(faces_file.path, "private", bundle))
+    assert result.metrics.accuracy == right.mean()
+    assert result.metrics.accuracy > 0.4  # far from chance, so that the figure says something
+    assert result.engine.backend == backend
+
+
+def test_progress_ends_at_the_number_of_images(bundle: Bundle, choice: Choice, faces_file: FacesFile) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+
+    def note(stage: str, done: int, total: int) -> None:
+        seen[stage] = (done, total)
+
+    evaluate(bundle, choice, prepare(faces_file.path, "public", bundle, on_progress=note), note)
+    assert seen == {"pupils, public": (84, 84), "inference": (84, 84)}
+
+
+def test_labels_are_matched_by_name_not_by_order(
+    faces_file: FacesFile, bundle: Bundle, choice: Choice, tmp_path: Path
+) -> None:
+    write_linear_bundle(tmp_path / "turned", faces_file, order=FER_LABELS[::-1])
+    turned = open_bundle(tmp_path / "turned")
+    ours = evaluate(bundle, choice, prepare(faces_file.path, "public", bundle)).metrics
+    theirs = evaluate(
+        turned, open_engine(turned, InferenceSection()), prepare(faces_file.path, "public", turned)
+    ).metrics
+    assert theirs.accuracy == ours.accuracy
+    np.testing.assert_array_equal(theirs.confusion[::-1, ::-1], ours.confusion)
+
+
+def test_a_bundle_without_one_of_the_classes_is_named(faces_file: FacesFile, tmp_path: Path) -> None:
+    write_linear_bundle(tmp_path / "six", faces_file, order=FER_LABELS[:6])
+    with pytest.raises(ConfigurationError, match="the bundle linear has no class neutral"):
+        prepare(faces_file.path, "public", open_bundle(tmp_path / "six"))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99], ids=["empty", "cut early", "cut late"])
+def test_a_truncated_file_is_named(
+    share: float, faces_file: FacesFile, bundle: Bundle, tmp_path: Path
+) -> None:
+    data = faces_file.path.read_bytes()
+    (tmp_path / "cut.npz").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ConfigurationError, match=r"cut\.npz"):
+        prepare(tmp_path / "cut.npz", "private", bundle)
+
+
+def test_an_empty_split_is_named(faces_file: FacesFile, bundle: Bundle, tmp_path: Path) -> None:
+    chosen = faces_file.split != 1
+    arrays = {"images": faces_file.images, "labels": faces_file.labels, "split": faces_file.split}
+    np.savez(tmp_path / "f.npz", **{name: values[chosen] for name, values in arrays.items()})
+    with pytest.raises(ConfigurationError, match="the public split holds no images"):
+        prepare(tmp_path / "f.npz", "public", bundle)

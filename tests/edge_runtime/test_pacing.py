@@ -1,0 +1,42 @@
+"""A beat keeps its rate although frames do not fall on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_runtime.pacing import Beat
+
+
+def strikes(interval_s, times):
+    beat = Beat(interval_s)
+    return [now for now in times if beat.strikes(now)]
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "times", "struck"),
+    [
+        pytest.param(1.0, [0.0, 0.5, 1.0, 1.5, 2.0], [0.0, 1.0, 2.0], id="frames on the beat"),
+        pytest.param(1.0, [5.0], [5.0], id="the first look strikes"),
+        pytest.param(1.0, [0.0, 0.9, 1.2, 1.9, 2.1], [0.0, 1.2, 2.1], id="frames beside the beat lose none"),
+        pytest.param(1.0, [0.0, 10.3, 10.9, 11.3], [0.0, 10.3, 11.3], id="after a gap it begins afresh"),
+        pytest.param(0.1, [0.0, 0.1, 0.2, 0.1 + 0.2], [0.0, 0.1, 0.2, 0.1 + 0.2], id="sums of floats"),
+        pytest.param(0.01, [0.0, 0.04, 0.08], [0.0, 0.04, 0.08], id="faster than the frames"),
+        pytest.param(1.0, [], [], id="no frames"),
+    ],
+)
+def test_a_beat_strikes_when_it_is_due(interval_s, times, struck):
+    assert strikes(interval_s, times) == struck
+
+
+@pytest.mark.parametrize(("frames_hz", "beat_hz"), [(25, 2), (30, 25), (29.97, 2), (12.5, 5)])
+def test_the_mean_rate_is_the_one_asked_for(frames_hz, beat_hz):
+    count = len(strikes(1 / beat_hz, [frame / frames_hz for frame in range(int(60 * frames_hz))]))
+    assert count == pytest.approx(60 * beat_hz, abs=1.5)
+
+
+def test_after_a_reset_the_next_look_strikes_even_if_time_went_back():
+    beat = Beat(10.0)
+    assert beat.strikes(100.0)
+    assert not beat.strikes(0.0)
+    beat.reset()
+    assert beat.strikes(0.0)

@@ -1,0 +1,99 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from export.architectures import ARCHITECTURES, build
+from export.architectures.hafnet import Hafnet, HafnetConfig, HafnetObjective, affinity_loss, partition_loss
+
+LABELS = torch.tensor([0, 0, 1, 1])
+
+
+def test_affinity_is_nothing_when_every_feature_lies_on_its_centre() -> None:
+    centres = torch.tensor([[0.0, 3.0], [4.0, 0.0]])
+    assert affinity_loss(centres[LABELS], LABELS, centres).item() == 0
+
+
+def test_affinity_of_a_hand_worked_case() -> None:
+    centres = torch.tensor([[-2.0, 0.0], [2.0, 0.0]])  # mean squared distance from their mean: 4
+    features = torch.tensor(
+        [[-2.0, 1.0], [-2.0, 2.0], [2.0, 0.0], [2.0, 2.0]]
+    )  # squared distances 1, 4, 0, 4
+    expected = (1 / 5 + 4 / 8 + 0 + 4 / 8) / 4
+    assert affinity_loss(features, LABELS, centres).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_affinity_falls_when_classes_part() -> None:
+    torch.manual_seed(0)
+    noise = torch.randn(4, 2)
+    losses = []
+    for apart in (0.1, 1.0, 10.0):
+        centres = apart * torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+        losses.append(affinity_loss(centres[LABELS] + noise, LABELS, centres).item())
+    assert losses[0] > losses[1] > losses[2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**31), scale=st.sampled_from([0.0, 1e-3, 1.0, 1e3]), classes=st.integers(1, 7))
+def test_affinity_lies_between_nought_and_one(seed: int, scale: float, classes: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = scale * torch.randn(5, 3, generator=generator)
+    centres = torch.randn(classes, 3, generator=generator)
+    loss = affinity_loss(features, torch.arange(5) % classes, centres).item()
+    assert 0 <= loss < 1 or classes == 1  # one class alone has no spread to compare with
+
+
+def test_partition_of_equal_heads_is_the_margin_and_of_different_ones_nothing() -> None:
+    equal = torch.ones(2, 3, 4)
+    apart = torch.eye(3, 4).expand(2, 3, 4)
+    assert partition_loss(equal, margin=1.0).item() == pytest.approx(1.0)
+    assert partition_loss(apart, margin=1.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_partition_falls_as_heads_turn_away_from_each_other() -> None:
+    def heads(angle: float) -> torch.Tensor:
+        a = torch.tensor(angle)
+        return torch.stack([torch.tensor([1.0, 0.0]), torch.stack([a.cos(), a.sin()])])[None]
+
+    losses = [partition_loss(heads(angle)).item() for angle in (0.0, 0.4, 0.8, 1.2)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[1] == pytest.approx(torch.tensor(0.4).cos().item(), abs=1e-5)
+
+
+def test_one_head_alone_costs_nothing() -> None:
+    assert partition_loss(torch.randn(2, 1, 4)).item() == 0
+
+
+@pytest.mark.parametrize("name", ["hafnet", "hafnet_half"])
+@pytest.mark.parametrize("classes", [2, 7, 8])
+def test_every_size_gives_its_logits_and_its_loss(name: str, classes: int) -> None:
+    network, objective = build(name, classes)
+    output = network.eval()(torch.randn(2, 1, 96, 96))
+    assert output.logits.shape == (2, classes)
+    loss = objective(output, torch.full((2, classes), 1 / classes))
+    assert torch.isfinite(loss)
+
+
+def test_every_parameter_of_network_and_objective_learns() -> None:
+    config = HafnetConfig(width=8, heads=2)
+    network, objective = Hafnet(config), HafnetObjective(config)
+    for block in network.backbone.modules():
+        if hasattr(block, "norm2"):
+            torch.nn.init.ones_(
+                block.norm2.weight
+            )  # at nought, as it starts, it stops the gradient behind it
+    targets = torch.nn.functional.one_hot(torch.arange(4), 7).float()
+    objective(network(torch.randn(4, 1, 96, 96)), targets).backward()
+    still = [
+        name for module in (network, objective) for name, p in module.named_parameters() if p.grad is None
+    ]
+    assert still == []
+
+
+def test_the_logits_do_not_depend_on_the_neighbours_in_the_batch() -> None:
+    network = Hafnet(ARCHITECTURES["hafnet_half"](7)).eval()
+    crops = torch.randn(3, 1, 96, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network(crops).logits[1:2], network(crops[1:2]).logits, atol=1e-4, rtol=1e-4
+        )

@@ -1,0 +1,128 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from export_parts import TINY, drawn_faces
+
+from edge_runtime.errors import ConfigurationError, RoomtoneError
+from export.checkpoints import load_checkpoint
+from export.training.datasets import TrainingFaces
+from export.training.recipe import Recipe
+from export.training.trainer import DivergedError, EpochResult, Trainer
+
+RECIPE = Recipe(architecture=TINY, epochs=2, batch_size=8, learning_rate=0.02, ema=0.5)
+
+
+@pytest.fixture(scope="module")
+def faces() -> tuple[TrainingFaces, TrainingFaces]:
+    return drawn_faces(32, seed=1), drawn_faces(14, seed=2)
+
+
+def run(
+    folder: Path, faces: tuple[TrainingFaces, TrainingFaces], recipe: Recipe = RECIPE, stop_after: int = 99
+) -> None:
+    def on_epoch(result: EpochResult) -> None:
+        if result.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    Trainer(recipe, *faces, folder).run(lambda step, total, loss: None, on_epoch)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    run(tmp_path / "straight", faces)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", faces, stop_after=1)
+    assert load_checkpoint(tmp_path / "stopped" / "checkpoint.safetensors").facts["epochs_done"] == 1
+    run(tmp_path / "stopped", faces)
+    for file in ("state.safetensors", "checkpoint.safetensors"):
+        straight, stopped = (load_checkpoint(tmp_path / way / file) for way in ("straight", "stopped"))
+        assert straight.facts == stopped.facts
+        assert straight.facts["epochs_done"] == 2
+        different = [n for n, t in straight.weights.items() if not torch.equal(t, stopped.weights[n])]
+        assert different == []
+
+
+def test_a_finished_run_is_not_run_again(faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path) -> None:
+    run(tmp_path, faces)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    run(tmp_path, faces)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    trainer = Trainer(RECIPE, *faces, tmp_path)
+
+    def poison(result: EpochResult) -> None:
+        with torch.no_grad():
+            trainer.network.classifier.weight.fill_(torch.nan)
+
+    with pytest.raises(DivergedError, match="epoch 2, step 1") as found:
+        trainer.run(lambda step, total, loss: None, poison)
+    kept = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert kept.facts["epochs_done"] == 1
+    assert all(bool(torch.isfinite(t.float()).all()) for t in kept.weights.values())
+    assert "learning rate" in found.value.hint
+
+
+def test_another_recipe_does_not_go_on_with_this_ones_state(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, faces, stop_after=1)
+    with pytest.raises(RoomtoneError, match="belongs to another recipe"):
+        run(tmp_path, faces, Recipe(architecture=TINY, epochs=2, batch_size=8, seed=1))
+
+
+def test_without_an_average_the_last_weights_are_kept(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    recipe = Recipe(architecture=TINY, epochs=1, batch_size=8, ema=0)
+    run(tmp_path, faces, recipe)
+    state = load_checkpoint(tmp_path / "state.safetensors").weights
+    kept = load_checkpoint(tmp_path / "checkpoint.safetensors").weights
+    assert all(torch.equal(state[f"network.{name}"], tensor) for name, tensor in kept.items())
+
+
+def test_it_learns_what_can_be_learned(faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path) -> None:
+    losses: list[float] = []
+    recipe = Recipe(architecture=TINY, epochs=4, batch_size=8, learning_rate=0.05, label_smoothing=0)
+    Trainer(recipe, *faces, tmp_path).run(lambda step, total, loss: None, lambda row: losses.append(row.loss))
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("training", "choosing", "problem"),
+    [(5, 14, "5 images are less than one batch of 8"), (32, 0, "holds no images")],
+    ids=["no whole batch", "nothing to choose on"],
+)
+def test_too_few_images_are_refused(
+    training: int, choosing: int, problem: str, faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    cut = [
+        TrainingFaces(f.images[:n], f.labels[:n], f.located)
+        for f, n in zip(faces, (training, choosing), strict=True)
+    ]
+    with pytest.raises(ConfigurationError, match=problem):
+        Trainer(RECIPE, cut[0], cut[1], tmp_path)
+
+
+def test_a_damaged_state_is_named(faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, faces, stop_after=1)
+    shutil.copy(tmp_path / "state.safetensors", tmp_path / "copy")
+    data = (tmp_path / "copy").read_bytes()
+    (tmp_path / "state.safetensors").write_bytes(data[: len(data) // 2])
+    with pytest.raises(RoomtoneError, match=r"state\.safetensors: cannot be read"):
+        run(tmp_path, faces)
+
+
+def test_a_recipe_survives_its_checkpoint() -> None:
+    recipe = Recipe(template="loose", learning_rate=0.03, seed=9)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert np.isfinite(recipe.to_json()["augmentation"]["blur"])
