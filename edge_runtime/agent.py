@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Final, Self
 
+import cv2
+
 from edge_runtime.analysis import RoomAnalysis
 from edge_runtime.bundle import default_bundle_path, open_bundle
 from edge_runtime.clock import CaptureClock
@@ -87,6 +89,8 @@ class Agent:
 
     def __enter__(self) -> Self:
         check_lawful(self.config.deployment)
+        # OpenCV's threads are the process's: one by default, since scan, decoding and inference have their own.
+        cv2.setNumThreads(self.config.faces.scan_threads)
         with ExitStack() as opening:
             self._bundle = open_bundle(self.config.inference.bundle or default_bundle_path())
             self._choice = open_engine(self._bundle, self.config.inference)

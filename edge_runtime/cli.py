@@ -15,8 +15,14 @@ from edge_runtime.errors import MissingExtraError, RoomtoneError
 
 # name → (module:app, one line of help). The help is here so that `roomtone --help` imports nothing.
 _DEVICE: Final = {
-    "run": ("edge_runtime.commands.run:app", "Run the camera: frames in, room-level emotion events out over MQTT."),
-    "demo": ("edge_runtime.commands.demo:app", "See it work: embedded broker, simulated classroom, live table."),
+    "run": (
+        "edge_runtime.commands.run:app",
+        "Run the camera: frames in, room-level emotion events out over MQTT.",
+    ),
+    "demo": (
+        "edge_runtime.commands.demo:app",
+        "See it work: embedded broker, simulated classroom, live table.",
+    ),
     "watch": ("edge_runtime.commands.watch:app", "A live table of all rooms on a broker."),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
@@ -38,22 +44,13 @@ class _LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _DEVICE and cmd_name not in _WORKSTATION:
             return None
-        help_line = (_DEVICE.get(cmd_name) or _WORKSTATION[cmd_name])[1]
-        if ctx.invoked_subcommand is None and ctx.resilient_parsing is False and _only_listing():
-            return typer.main.get_command(_stub(help_line))
         command = typer.main.get_command(_load(cmd_name))
         command.name = cmd_name
         return command
 
-
-def _only_listing() -> bool:
-    return len(sys.argv) < 2 or sys.argv[1].startswith("-")
-
-
-def _stub(help_line: str) -> typer.Typer:
-    app = typer.Typer()
-    app.command(help=help_line)(lambda: None)
-    return app
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in (_DEVICE | _WORKSTATION).items()])
 
 
 def _load(name: str) -> typer.Typer:

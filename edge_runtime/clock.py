@@ -1,8 +1,8 @@
 """From the capture clock to unix time, for the `ts` of an event.
 
-Windows run on the capture clock, which never steps. Only their `ts` is wall-clock time: of a camera, what the wall clock
-says at that moment, so that a clock that was set back is followed and not fought; of a file, the time the film would
-have had if it had begun when it was opened.
+Windows run on the capture clock, which never steps. Only their `ts` is wall-clock time: of a camera, what the
+wall clock says at that moment, so that a clock that was set back is followed and not fought; of a file, the time
+the film would have had if it had begun when it was opened.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ def describe(config: Config, bundle: Bundle, choice: Choice, *, ts: float) -> In
 
     Args:
         config: in force.
-        bundle, choice: the network, and the engine that was chosen for it.
+        bundle: the network.
+        choice: the engine that was chosen for it.
         ts: unix time, s.
     """
     report, manifest, least = choice.engine.report, bundle.manifest, config.room.min_group

@@ -15,7 +15,12 @@
     │   ├── BrokerUnreachableError        no connection, or TLS failed
     │   └── BrokerRefusedError            connected, but credentials or ACL were refused
     ├── OutboxError                  10   the disk queue between a window and the broker
-    └── MissingExtraError            11   an optional part is not installed
+    ├── MissingExtraError            11   an optional part is not installed
+    └── of the workstation, in their own modules:
+        ├── CheckpointError          12   export.checkpoints
+        ├── DivergedError            13   export.training.trainer
+        ├── ParityError              14   export.parity
+        └── TemperatureError         16   calibration.temperature
 
 An exception takes the facts, words its own message and keeps the facts as attributes; `hint` says what to do
 next.

@@ -32,7 +32,13 @@ class Meter:
         return time.monotonic() - self._last_s >= self._config.stats.interval_s
 
     def read(
-        self, analysis: RoomAnalysis, source: SourceCounters, *, ts: float, is_enabled: bool, camera_online: bool
+        self,
+        analysis: RoomAnalysis,
+        source: SourceCounters,
+        *,
+        ts: float,
+        is_enabled: bool,
+        camera_online: bool,
     ) -> Stats:
         """One reading.
 

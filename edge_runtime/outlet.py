@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from edge_runtime.config import Config, DeviceSection
+from edge_runtime.errors import OutboxError
 from edge_runtime.publishing.client import Publisher, StatusWord
 from edge_runtime.publishing.credentials import load_credentials
 from edge_runtime.publishing.outbox import Outbox
@@ -80,7 +81,11 @@ class Outlet:
         settings = self._config.outbox
         path = outbox_path(self._config)
         if settings.path is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as exc:
+                hint = "name a place with outbox.path"
+                raise OutboxError(path, f"its folder cannot be made: {exc.strerror}", hint=hint) from exc
         self.outbox = opening.enter_context(
             Outbox(path, max_bytes=int(settings.max_mb * 1e6), max_age_s=settings.max_age_h * 3600)
         )
@@ -106,7 +111,9 @@ class Outlet:
             window: from the privacy stage.
             unix_s: of its end.
         """
-        number = self.outbox.next_event_number() if self.outbox else EventNumber(self._boot, next(self._numbers))
+        number = (
+            self.outbox.next_event_number() if self.outbox else EventNumber(self._boot, next(self._numbers))
+        )
         event = EmotionEvent.from_window(
             window, topics=self.topics, number=number, ts=unix_s, min_group=self._config.room.min_group
         )

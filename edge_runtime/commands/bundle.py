@@ -10,8 +10,12 @@ import typer
 
 from edge_runtime.bundle import default_bundle_path, open_bundle
 
-app = typer.Typer(add_completion=False, help="Look into a model bundle, or verify it on this CPU.", no_args_is_help=True)
-_Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="bundle directory; the one that ships when absent")]
+app = typer.Typer(
+    add_completion=False, help="Look into a model bundle, or verify it on this CPU.", no_args_is_help=True
+)
+_Folder = Annotated[
+    Path | None, typer.Argument(metavar="DIR", help="bundle directory; the one that ships when absent")
+]
 _Json = Annotated[bool, typer.Option("--json", help="machine-readable")]
 
 
@@ -37,9 +41,13 @@ def show(folder: _Folder = None, as_json: _Json = False) -> None:
         f"alignment   {template.name}: pupils at ({template.pupil_x_px:g}, {template.pupil_y_px:g}) and "
         f"({template.size_px - template.pupil_x_px:g}, {template.pupil_y_px:g}) of {template.size_px}"
     )
-    typer.echo(f"readable    from {manifest.readable_width_px} px of face width; temperature {manifest.temperature:.3f}")
+    typer.echo(
+        f"readable    from {manifest.readable_width_px} px of face width; temperature {manifest.temperature:.3f}"
+    )
     for label in manifest.labels:
-        typer.echo(f"  {label.name:<10} valence {label.valence:+.2f}  arousal {label.arousal:+.2f}  {label.reading}")
+        typer.echo(
+            f"  {label.name:<10} valence {label.valence:+.2f}  arousal {label.arousal:+.2f}  {label.reading}"
+        )
     for variant in manifest.variants:
         typer.echo(f"variant     {variant.backend} {variant.precision} ({variant.file})")
     if (quality := manifest.quality) is not None:
@@ -65,7 +73,9 @@ def verify(folder: _Folder = None, as_json: _Json = False) -> None:
     for variant in bundle.manifest.variants:
         row: dict[str, str | float] = {"backend": variant.backend, "precision": variant.precision}
         try:
-            choice = open_engine(bundle, InferenceSection(backend=variant.backend, precision=variant.precision))
+            choice = open_engine(
+                bundle, InferenceSection(backend=variant.backend, precision=variant.precision)
+            )
             row |= {"result": "ok", "largest_difference": choice.golden_difference}
         except MissingExtraError as error:
             row |= {"result": "not installed", "problem": f"{error}: {error.hint}"}
@@ -77,7 +87,9 @@ def verify(folder: _Folder = None, as_json: _Json = False) -> None:
     else:
         typer.echo(f"{bundle.manifest.name} {bundle.manifest.version}: all digests hold")
         for row in rows:
-            detail = row.get("problem") or f"largest difference of a golden logit {row['largest_difference']:.2g}"
+            detail = (
+                row.get("problem") or f"largest difference of a golden logit {row['largest_difference']:.2g}"
+            )
             typer.echo(f"  {row['backend']} {row['precision']}: {row['result']} ({detail})")
     if not any(row["result"] == "ok" for row in rows):
         raise typer.Exit(BundleInaccurateError.exit_code)

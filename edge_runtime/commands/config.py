@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from edge_runtime.config import Config, config_schema, load_config, to_toml, trial_config
+from edge_runtime.config import Config, config_schema, trial_config
+from edge_runtime.config_file import load_config, to_toml
+from edge_runtime.frames.address import masked
 
 app = typer.Typer(add_completion=False, help="Check, explain and print configurations.", no_args_is_help=True)
 
@@ -49,11 +51,15 @@ def show(
     trial: Annotated[bool, typer.Option(help="the built-in trial configuration")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Prints a configuration whole, defaults filled in, each key with its meaning; a file to start from.
+    r"""Prints a configuration whole, defaults filled in, each key with its meaning; a file to start from.
+
+    A password in a camera's url is masked.
 
     \b
     roomtone config show > config.toml
     roomtone config show /etc/roomtone/config.toml
     """
     config = load_config(file) if file is not None else trial_config() if trial else Config()
+    shown = config.camera.model_copy(update={"source": masked(config.camera.source)})
+    config = config.model_copy(update={"camera": shown})
     typer.echo(config.model_dump_json(indent=2) if as_json else to_toml(config), nl=as_json)

@@ -17,7 +17,9 @@ def demo(
     seconds: Annotated[float | None, typer.Option(min=1, help="end after so long; else with Ctrl-C")] = None,
     window: Annotated[float, typer.Option(min=1, max=60, help="length of a window, s")] = 5.0,
 ) -> None:
-    """Shows a room's tone as it is published: embedded MQTT broker, real runtime, live table. Nothing leaves this machine.
+    r"""Shows a room's tone as it is published: embedded broker, real runtime, live table.
+
+    Nothing leaves this machine.
 
     \b
     roomtone demo

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from edge_runtime.config import Config, faults_of
+from edge_runtime.config import Config
+from edge_runtime.config_file import faults_of
 from edge_runtime.errors import ConfigurationError
 
 
@@ -25,7 +26,9 @@ def override(config: Config, changes: dict[str, dict[str, Any]]) -> Config:
     for name in type(config).model_fields:
         section: BaseModel = getattr(config, name)
         kept = {key: getattr(section, key) for key in section.model_fields_set}
-        document[name] = kept | {key: value for key, value in changes.get(name, {}).items() if value is not None}
+        document[name] = kept | {
+            key: value for key, value in changes.get(name, {}).items() if value is not None
+        }
     try:
         return Config.model_validate(document)
     except ValidationError as exc:

@@ -15,17 +15,27 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def run(
-    config: Annotated[Path | None, typer.Option(help="TOML file; a built-in trial configuration when absent")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file; a built-in trial configuration when absent")
+    ] = None,
     source: Annotated[
         str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="bundle directory; the one that ships when absent")] = None,
-    broker: Annotated[str | None, typer.Option(help="mqtt://host[:port], mqtts://host[:port], or none")] = None,
-    print_events: Annotated[bool, typer.Option("--print", help="each event as one JSON line on stdout")] = False,
-    until_end: Annotated[bool, typer.Option("--until-end", help="end with the film, last partial window sent")] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(help="bundle directory; the one that ships when absent")
+    ] = None,
+    broker: Annotated[
+        str | None, typer.Option(help="mqtt://host[:port], mqtts://host[:port], or none")
+    ] = None,
+    print_events: Annotated[
+        bool, typer.Option("--print", help="each event as one JSON line on stdout")
+    ] = False,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="end with the film, last partial window sent")
+    ] = False,
     realtime: Annotated[bool, typer.Option("--realtime", help="play a film at its own pace")] = False,
 ) -> None:
-    """Runs the camera: frames in, room-level emotion events out.
+    r"""Runs the camera: frames in, room-level emotion events out.
 
     \b
     roomtone run --config /etc/roomtone/config.toml
@@ -34,11 +44,13 @@ def run(
     """
     from edge_runtime.agent import Agent
     from edge_runtime.commands.overrides import absolute, broker_section, override, without_broker
-    from edge_runtime.config import load_config, trial_config
+    from edge_runtime.config import trial_config
+    from edge_runtime.config_file import load_config
 
     if config is None:
         typer.echo(
-            "roomtone: no --config, so this is a trial: purpose simulation, min_group 1, 10 s windows", err=True
+            "roomtone: no --config, so this is a trial: purpose simulation, min_group 1, 10 s windows",
+            err=True,
         )
     settings = trial_config() if config is None else load_config(config)
     settings = override(
@@ -67,5 +79,7 @@ def run(
         err=True,
     )
     for stage in sorted({key.rsplit("_", 2)[0] for key in stats.latencies_ms}):
-        p50, p95, p99 = (stats.latencies_ms[f"{stage}_{percentile}_ms"] for percentile in ("p50", "p95", "p99"))
+        p50, p95, p99 = (
+            stats.latencies_ms[f"{stage}_{percentile}_ms"] for percentile in ("p50", "p95", "p99")
+        )
         typer.echo(f"  {stage:<10} p50 {p50:8.2f}  p95 {p95:8.2f}  p99 {p99:8.2f} ms", err=True)

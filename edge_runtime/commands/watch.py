@@ -13,13 +13,15 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def watch(
     broker: Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")],
-    ca_file: Annotated[Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
+    ] = None,
     client_cert: Annotated[Path | None, typer.Option(help="our certificate, PEM")] = None,
     client_key: Annotated[Path | None, typer.Option(help="our private key, PEM")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="end after so long; else with Ctrl-C")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="each window as one JSON line")] = False,
 ) -> None:
-    """Shows all rooms that publish on a broker: a live table, or lines when not on a terminal.
+    r"""Shows all rooms that publish on a broker: a live table, or lines when not on a terminal.
 
     User and password come from ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD.
 

@@ -185,6 +185,8 @@ class FaceFinder:
 
     def _apply(self, result: ScanResult, view: FrameView) -> None:
         now_s = view.timestamp_s
+        # On a slow board a scan takes long; what it is about to confirm must not be forgotten meanwhile.
+        self._tracker.lose_after_s = max(self.settings.lose_after_s, 2 * (now_s - result.view.timestamp_s))
         then = dict(zip(result.track_ids, result.track_boxes_xyxy, strict=True))
         missed = dict(then)
         new = self._tracker.apply_scan(result.detections.boxes_xyxy, missed, now_s)

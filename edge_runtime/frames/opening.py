@@ -33,7 +33,9 @@ def open_source(camera: CameraSection, *, camera_id: str = "camera") -> FrameSou
     """
     source = camera.source.strip()
     if source.lower().startswith("simulated:"):
-        from edge_runtime.frames.simulation.classroom import SimulatedClassroom  # only a trial pays for loading it
+        from edge_runtime.frames.simulation.classroom import (
+            SimulatedClassroom,  # only a trial pays for loading it
+        )
 
         return SimulatedClassroom.from_uri(source, camera_id=camera_id, realtime=camera.realtime or None)
     if is_network(source):

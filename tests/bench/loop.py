@@ -22,8 +22,8 @@ from edge_runtime.bundle import Bundle, default_bundle_path, open_bundle
 from edge_runtime.config import Config, InferenceSection, trial_config
 from edge_runtime.faces.alignment import align
 from edge_runtime.faces.detection import intersection_over_union
-from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.faces.finder import Faces
+from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.film import Film
 from edge_runtime.frames.frame import EndOfSource, Frame
@@ -73,7 +73,9 @@ def plain_loop(frames: list[tuple[int, Frame]], engine: Engine, bundle: Bundle, 
     return (time.perf_counter() - begun) / len(frames)
 
 
-def our_loop(clip: Path, config: Config, engine: Engine, bundle: Bundle, score: Score) -> tuple[float, RoomAnalysis]:
+def our_loop(
+    clip: Path, config: Config, engine: Engine, bundle: Bundle, score: Score
+) -> tuple[float, RoomAnalysis]:
     """Seconds a frame of the runtime's loop, decoding included, and the analysis with its spans."""
     with Film(clip) as film, RoomAnalysis(config, bundle.manifest, engine) as analysis:
         find = analysis.finder.find
@@ -100,13 +102,17 @@ def our_loop(clip: Path, config: Config, engine: Engine, bundle: Bundle, score: 
 
 def main() -> int:
     """Runs the comparison and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     shared = Path(__file__).resolve().parents[3] / "shared" / "data"
     parser.add_argument("--clip", type=Path, default=shared / "videos" / "mosaic_1080p.mp4")
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     arguments = parser.parse_args()
     if not arguments.clip.exists():
-        print(f"no clip at {arguments.clip}; give one with --clip (its truth beside it, .json)", file=sys.stderr)
+        print(
+            f"no clip at {arguments.clip}; give one with --clip (its truth beside it, .json)", file=sys.stderr
+        )
         return 1
     cv2.setNumThreads(1)
     truth = json.loads(arguments.clip.with_suffix(".json").read_text())["boxes_xywh"]
@@ -126,7 +132,9 @@ def main() -> int:
     for name, seconds, score in (("plain loop", plain, plain_score), ("roomtone's loop", ours, our_score)):
         middle = statistics.median(seconds)
         print(f"{name:24}{middle * 1000:12.1f}{1 / middle:10.1f}   {score}")
-    print(f"ratio {statistics.median(ratios):.1f} (of {ROUNDS} rounds: {min(ratios):.1f} to {max(ratios):.1f})")
+    print(
+        f"ratio {statistics.median(ratios):.1f} (of {ROUNDS} rounds: {min(ratios):.1f} to {max(ratios):.1f})"
+    )
     print("\nstages of the last round, ms       p50      p95      p99")
     for stage, times in sorted(analysis.spans.percentiles().items()):
         print(f"  {stage:28}{times.p50_ms:9.2f}{times.p95_ms:9.2f}{times.p99_ms:9.2f}")

@@ -21,7 +21,8 @@ import pytest
 from brokers import Listener, Mosquitto, until
 
 from edge_runtime.agent import Agent, RunSummary
-from edge_runtime.config import Config, load_config
+from edge_runtime.config import Config
+from edge_runtime.config_file import load_config
 from edge_runtime.errors import OutboxError, SourceUnavailableError, UnlawfulUseError
 from edge_runtime.publishing.payloads import EmotionEvent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from pathlib import Path
 
@@ -10,15 +11,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from edge_runtime.config import (
-    Config,
-    MqttSection,
-    config_schema,
-    load_config,
-    parse_config,
-    to_toml,
-    trial_config,
-)
+from edge_runtime.config import Config, MqttSection, config_schema, trial_config
+from edge_runtime.config_file import load_config, parse_config, to_toml
 from edge_runtime.errors import ConfigurationError
 from edge_runtime.faces.alignment import P1_TEMPLATE
 from edge_runtime.faces.crops import CropMaker
@@ -507,3 +501,18 @@ def test_readable_width_px_decides_which_faces_are_cut(classroom_view):
     cut = [len(CropMaker(P1_TEMPLATE, width).make(classroom_view, faces)) for width in (16, 1000)]
     assert cut[0] == len(faces) > 0
     assert cut[1] == 0
+
+
+def test_every_key_is_read_by_the_part_that_it_is_for(repository: Path) -> None:
+    sources = {
+        path: path.read_text("utf-8")
+        for path in (repository / "edge_runtime").rglob("*.py")
+        if path.name not in ("config.py", "config_file.py")
+    }
+    unread = [
+        f"{section}.{key}"
+        for section, model in Config.model_fields.items()
+        for key in model.annotation.model_fields
+        if not any(re.search(rf"\.{key}\b", text) for text in sources.values())
+    ]
+    assert unread == []

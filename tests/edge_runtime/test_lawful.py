@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_runtime.config import DeploymentSection, parse_config
+from edge_runtime.config import DeploymentSection
+from edge_runtime.config_file import parse_config
 from edge_runtime.errors import ConfigurationError, UnlawfulUseError
 from edge_runtime.lawful import check_lawful
 
