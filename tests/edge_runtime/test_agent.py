@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from brokers import Listener, Mosquitto, until
+from camera_fixtures import MjpegCamera
 
 from edge_runtime.agent import Agent, RunSummary
 from edge_runtime.config import Config
@@ -274,3 +275,21 @@ def test_a_signal_closes_the_window_and_ends_with_0(number: signal.Signals, tiny
     assert process.returncode == 0
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["partial"] for event in events] == [1]
+
+
+@pytest.mark.broker
+def test_a_camera_that_goes_and_returns_is_told_and_survived(
+    make: Make, mosquitto: Mosquitto, mjpeg_camera: MjpegCamera
+) -> None:
+    quick = {"read_timeout_s": 0.5, "restart_after_s": 1.0, "restart_backoff_s": 0.2}
+    config = make(mjpeg_camera.url, url=mosquitto.mqtt.url, camera=quick)
+    base = "roomtone/trial/room/camera-1"
+    with Listener(mosquitto) as listener, working(config):
+        assert until(lambda: listener.last(f"{base}/status/capture") == "online")
+        mjpeg_camera.stop()
+        assert until(lambda: listener.last(f"{base}/status/capture") == "offline")
+        assert until(lambda: '"health":"camera_lost"' in (listener.last(f"{base}/stats") or ""))
+        mjpeg_camera.start()
+        assert until(lambda: listener.last(f"{base}/status/capture") == "online")
+        assert until(lambda: '"health":"ok"' in (listener.last(f"{base}/stats") or ""))
+        assert json.loads(listener.last(f"{base}/stats") or "")["reconnects"] == 1
