@@ -89,7 +89,7 @@ class Agent:
 
     def __enter__(self) -> Self:
         check_lawful(self.config.deployment)
-        # OpenCV's threads are the process's: one by default, since scan, decoding and inference have their own.
+        # OpenCV's threads are the process's, and it is the scan that needs them.
         cv2.setNumThreads(self.config.faces.scan_threads)
         with ExitStack() as opening:
             self._bundle = open_bundle(self.config.inference.bundle or default_bundle_path())

@@ -134,7 +134,7 @@ class FacesSection(_Section):
         description="a scan works on the frame shrunk to this width; wider finds smaller faces",
     )
     scan_step: float = Field(1.1, ge=1.02, le=2, description="ratio of one scanned face size to the next")
-    scan_threads: int = Field(1, ge=1, le=16, description="OpenCV threads of one scan")
+    scan_threads: int = Field(2, ge=1, le=16, description="OpenCV threads of one scan")
     min_neighbors: int = Field(2, ge=1, le=20, description="overlapping hits that make a face (Haar)")
     min_face_px: int = Field(20, ge=10, le=1000, description="smallest face box looked for, px of the frame")
     max_face_fraction: float = Field(
@@ -143,7 +143,7 @@ class FacesSection(_Section):
     follow: Literal["flow", "search"] = Field(
         "flow", description="between scans: optical flow, or cascade nearby"
     )
-    follow_rate_hz: float = Field(25.0, gt=0, le=120, description="follow steps per second of video, at most")
+    follow_rate_hz: float = Field(12.5, gt=0, le=120, description="follow steps per second of video, at most")
     lose_after_s: float = Field(
         1.5, gt=0, le=60, description="an unconfirmed face is forgotten after this time"
     )

@@ -20,9 +20,13 @@ class Beat:
     interval_s: float
     due_s: float = float("-inf")
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether the next look strikes."""
+        return now_s + _EPSILON_S >= self.due_s
+
     def strikes(self, now_s: float) -> bool:
         """Whether it is due; if so, the next one is set."""
-        if now_s + _EPSILON_S < self.due_s:
+        if not self.is_due(now_s):
             return False
         is_on_time = now_s - self.due_s < self.interval_s
         self.due_s = (self.due_s if is_on_time else now_s) + self.interval_s

@@ -74,7 +74,9 @@ class HaarDetector:
         hits = self._cascade.detectMultiScale(
             image, settings.scan_step, settings.min_neighbors, minSize=(least, least), maxSize=(most, most)
         )
-        rects = np.asarray(hits, np.float32).reshape(-1, 4) / scale
+        rects = (
+            np.array(sorted(map(tuple, hits)), np.float32).reshape(-1, 4) / scale
+        )  # threads find in any order
         rects[:, 2:] += rects[:, :2]
         return Detections(rects)
 

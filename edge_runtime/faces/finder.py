@@ -6,9 +6,9 @@
     on suspicion           the local cascade looks: new tracks, tracks that the flow or the scan lost, hidden
     tracks
 
-With a camera the scan's result is taken when it is there; nothing waits. With a file the result is taken half
-a scan interval after it began, waiting if need be: frames may come faster than in life, and the outcome
-should not depend on how fast this machine is.
+With a camera the scan's result is taken when it is there; nothing waits. With a file it is taken when the
+next scan is due, waiting if need be: frames may come faster than in life, and the outcome should not depend on
+how fast this machine is.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ from edge_runtime.pacing import Beat
 from edge_runtime.profiling.spans import Spans
 
 _RETRY_HIDDEN_S: Final = 0.2
+# The scan's cascade takes a cupboard for a face in each scan; so the other one is asked again, and ten scans
+# without its agreement make a track tentative again.
+_LOOK_AGAIN_S: Final = 5.0
+_LOSE_TRUST_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ class FaceFinder:
             moved, kept = self._look(view, boxes)
         for track, box, ok in zip(visible, moved, kept, strict=True):
             if not ok:
-                track.visible = False
+                track.hide(view.timestamp_s)
             elif self.settings.follow == "flow":
                 track.box_xyxy = box
             else:
@@ -163,19 +167,17 @@ class FaceFinder:
         for track, box, ok in zip(suspects, boxes, found, strict=True):
             if ok:
                 self._tracker.confirm(track, box, view.timestamp_s)
-                track.tentative = False
+                track.agree(view.timestamp_s)
             elif track.tentative:
-                track.visible = False
+                track.hide(view.timestamp_s)
 
     def _look(self, view: FrameView, boxes: FloatArray) -> tuple[FloatArray, BoolArray]:
         self.counters.searches += len(boxes)
         return self._search.find(view.grey, boxes)
 
     def _take_scan(self, view: FrameView, *, at_once: bool = False) -> None:
-        if self.waits_for_scans and not at_once:
-            half_way = self._scan_beat.due_s - self._scan_beat.interval_s / 2
-            if view.timestamp_s < half_way:
-                return
+        if self.waits_for_scans and not at_once and not self._scan_beat.is_due(view.timestamp_s):
+            return
         with self.spans.measure("scan_wait"):
             result = self._scanner.take(wait=self.waits_for_scans or at_once)
         if result is not None and result.view.shape == view.shape:
@@ -189,16 +191,22 @@ class FaceFinder:
         self._tracker.lose_after_s = max(self.settings.lose_after_s, 2 * (now_s - result.view.timestamp_s))
         then = dict(zip(result.track_ids, result.track_boxes_xyxy, strict=True))
         missed = dict(then)
-        new = self._tracker.apply_scan(result.detections.boxes_xyxy, missed, now_s)
+        new = self._tracker.apply_scan(result.detections.boxes_xyxy, missed, result.view.timestamp_s)
         if result.view is not view and len(new):
             carried, kept = follow_by_flow(result.view, view, new)
             new = carried[kept]
         begun = self._tracker.add(new, now_s)
         if result.detections.is_certain:
-            for track in begun:
-                track.tentative = False
+            for track in self._tracker.tracks:
+                if track.id not in missed:
+                    track.agree(now_s)
         self.counters.tracks_begun += len(begun)
-        self._examine(begun + [track for track in self._tracker.tracks if track.id in missed], view)
+        unseen = [track for track in self._tracker.tracks if track.id in missed]
+        seen = [track for track in self._tracker.tracks if track.id in then and track.id not in missed]
+        doubtful = [track for track in seen if now_s - track.agreed_s >= _LOOK_AGAIN_S]
+        self._examine(begun + unseen + doubtful, view)
+        for track in doubtful:
+            track.tentative |= now_s - track.agreed_s >= _LOSE_TRUST_S
 
     def _report(self, now_s: float) -> Faces:
         tracks = self._tracker.reported()

@@ -7,6 +7,7 @@ a cascade. Flow alone drifts, so it moves a track but never confirms it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
@@ -28,8 +29,9 @@ class Track:
         id: unique in this tracker.
         box_xyxy: (4,) float32, where it is now.
         born_s, confirmed_s: when it was first found and last confirmed by a cascade, on the capture clock.
-        visible: it is in the picture now.
-        tentative: no second look has agreed with the first one yet.
+        visible: it is in the picture now; `hidden_s` is when it last ceased to be.
+        agreed_s: when the second cascade (or a detector that is certain) last took it for a face.
+        tentative: nothing has agreed with the first look yet, or not for long.
     """
 
     id: int
@@ -37,7 +39,18 @@ class Track:
     born_s: float
     confirmed_s: float
     visible: bool = True
+    hidden_s: float = -math.inf
+    agreed_s: float = -math.inf
     tentative: bool = True
+
+    def agree(self, now_s: float) -> None:
+        """A second look took it for a face too."""
+        self.agreed_s, self.tentative = now_s, False
+
+    def hide(self, now_s: float) -> None:
+        """It is not in the picture any more."""
+        if self.visible:
+            self.visible, self.hidden_s = False, now_s
 
 
 @dataclass(slots=True)
@@ -62,13 +75,13 @@ class Tracker:
         """The tracks that count as faces of this frame: confirmed and visible."""
         return [track for track in self.tracks if track.visible and not track.tentative]
 
-    def apply_scan(self, detected: FloatArray, then: dict[int, FloatArray], now_s: float) -> FloatArray:
+    def apply_scan(self, detected: FloatArray, then: dict[int, FloatArray], scanned_s: float) -> FloatArray:
         """Matches a scan's boxes with where the tracks were in the scanned frame, and corrects the tracks.
 
         Args:
             detected: (M, 4) float32 boxes in the scanned frame.
             then: track id → its box in the scanned frame; the ids that were matched are taken out of it.
-            now_s: time of the present frame.
+            scanned_s: time of the scanned frame; a track that was lost since is not found again by it.
 
         Returns:
             (U, 4) float32: the detected boxes that belong to no track.
@@ -87,7 +100,8 @@ class Tracker:
                 continue
             free[column] = False
             moved_since = track.box_xyxy - then.pop(track.id)
-            self.confirm(track, detected[column] + moved_since, now_s)
+            if track.visible or track.hidden_s <= scanned_s:
+                self.confirm(track, detected[column] + moved_since, scanned_s)
         return detected[free]
 
     def confirm(self, track: Track, box: FloatArray, now_s: float) -> None:
@@ -97,7 +111,7 @@ class Tracker:
         if track.visible:
             half = 0.5 * half + 0.5 * old_half
         track.box_xyxy = np.concatenate([middle - half, middle + half]).astype(np.float32)
-        track.confirmed_s, track.visible = now_s, True
+        track.confirmed_s, track.visible = max(track.confirmed_s, now_s), True
 
     def add(self, boxes: FloatArray, now_s: float) -> list[Track]:
         """Begins a tentative track for each box that lies on no track; a hidden track takes the box over."""

@@ -114,7 +114,7 @@ def main() -> int:
             f"no clip at {arguments.clip}; give one with --clip (its truth beside it, .json)", file=sys.stderr
         )
         return 1
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(trial_config().faces.scan_threads)  # the same for both
     truth = json.loads(arguments.clip.with_suffix(".json").read_text())["boxes_xywh"]
     bundle = open_bundle(arguments.bundle)
     engine = open_engine(bundle, InferenceSection()).engine

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.config import FacesSection
-from edge_runtime.faces.detection import intersection_over_union
+from edge_runtime.faces.detection import Detections, intersection_over_union
 from edge_runtime.faces.finder import FaceFinder
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.film import Film
@@ -208,3 +208,35 @@ def test_a_second_scan_is_refused_while_one_is_under_way(classroom_frames):
             finder._scanner.begin(view, [], np.empty((0, 4), np.float32))
         assert finder._scanner.take(wait=True) is not None
         assert finder._scanner.take(wait=True) is None
+
+
+class _Obstinate:
+    """A detector that sees a face at one place, whatever is there: a cupboard is one for a cascade in each scan."""
+
+    def __init__(self, box):
+        self._box = np.array([box], np.float32)
+
+    def prepare(self, view):
+        pass
+
+    def detect(self, view):
+        return Detections(self._box)
+
+
+def test_what_only_the_scan_takes_for_a_face_is_no_face_for_long(classroom_frames, monkeypatch):
+    first = classroom_frames[0]
+    (_, faces), *_ = run([first])
+    face = faces.boxes_xyxy[0]
+    wall = np.full_like(first.image_bgr, 128)
+    monkeypatch.setattr("edge_runtime.faces.finder.make_detector", lambda settings: _Obstinate(face))
+    film = [Frame(first.image_bgr if step < 20 else wall, step / 10) for step in range(160)]
+    there = {time_s: len(faces) for time_s, faces in run(film)}
+    assert there[1.9] == 1
+    assert all(count == 0 for time_s, count in there.items() if time_s > 13)
+
+
+def test_what_was_never_a_face_is_never_reported(monkeypatch):
+    monkeypatch.setattr(
+        "edge_runtime.faces.finder.make_detector", lambda settings: _Obstinate([9, 9, 90, 90])
+    )
+    assert not any(len(faces) for _, faces in run([grey(99, step / 10) for step in range(40)]))

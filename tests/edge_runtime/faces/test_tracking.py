@@ -87,6 +87,21 @@ def test_a_scan_does_not_touch_tracks_that_were_born_after_it_began():
     assert len(tracker.tracks) == 2
 
 
+@pytest.mark.parametrize(
+    ("lost_s", "visible"),
+    [
+        pytest.param(0.5, True, id="lost before the scan: found again"),
+        pytest.param(1.5, False, id="lost since the scan: still lost"),
+    ],
+)
+def test_a_scan_of_the_past_does_not_bring_back_what_has_left_since(lost_s, visible):
+    tracker = tracker_with(100)
+    then = places_of(tracker)
+    tracker.tracks[0].hide(lost_s)
+    tracker.apply_scan(boxes(100), then, 1.0)
+    assert tracker.tracks[0].visible is visible
+
+
 @pytest.mark.parametrize(("visible", "side"), [(True, 50), (False, 60)], ids=["averaged", "taken over"])
 def test_the_size_of_a_visible_face_is_averaged(visible, side):
     tracker = tracker_with(100)
