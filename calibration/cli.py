@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from calibration.evaluation import Evaluation, evaluate, prepare
@@ -17,6 +17,7 @@ from calibration.metrics import Metrics
 from calibration.pipeline import Calibration, calibrate, check_split, write_calibrated
 from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_writing import check_target
+from edge_runtime.commands.progress import work_progress
 from edge_runtime.config import InferenceSection
 from edge_runtime.inference.opening import open_engine
 
@@ -43,18 +44,8 @@ class _Bars:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
+            self._tasks[stage] = self._progress.add_task(stage, total=total, note="")
         self._progress.update(self._tasks[stage], completed=done)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
 
 
 @evaluate_app.command("evaluate")
@@ -75,7 +66,7 @@ def evaluate_command(
     """
     opened = open_bundle(bundle)
     choice = open_engine(opened, InferenceSection(backend=backend, precision=precision, threads=threads))
-    with _progress() as progress:
+    with work_progress() as progress:
         bars = _Bars(progress)
         result = evaluate(opened, choice, prepare(data, split, opened, cache=cache, on_progress=bars), bars)
     if confusion is not None:
@@ -115,7 +106,7 @@ def calibrate_command(
     check_target(out, force=force)
     opened = open_bundle(bundle)
     choice = open_engine(opened, InferenceSection(backend=backend, precision=precision, threads=threads))
-    with _progress() as progress:
+    with work_progress() as progress:
         found = calibrate(opened, choice, data, split=split, cache=cache, on_progress=_Bars(progress))
     written = write_calibrated(opened, found, out, force=force)
     if as_json:

@@ -176,6 +176,10 @@ class Agent:
         self._analysis.finder.waits_for_scans = not self._source.is_live
         self._clock = CaptureClock(is_live=self._source.has_monotonic_clock, wall=self._wall)
         self._outlet.set_enabled(True)
+        if self._source.has_monotonic_clock and self.config.deployment.purpose == "simulation":
+            _log.warning(
+                "the declared purpose is simulation, but this is a camera: whoever it sees must have agreed"
+            )
         return self._source
 
     def _close_source(self) -> None:

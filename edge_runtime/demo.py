@@ -34,12 +34,17 @@ def run_demo(source: str, *, seconds: float | None, window_s: float) -> None:
         RoomtoneError: the runtime ended by itself; its own words are in the message.
     """
     with tempfile.TemporaryDirectory(prefix="roomtone-demo-") as folder, DemoBroker() as broker:
-        config = _demo_config(source, broker.url, window_s, Path(folder))
+        config = _demo_config(_absolute(source), broker.url, window_s, Path(folder))
         mqtt = MqttSection(url=broker.url, protocol="3.1.1")  # amqtt speaks no MQTT 5
         with _runtime(config, Path(folder)) as process:
             watch(mqtt, Credentials(), duration_s=seconds, should_stop=lambda: process.poll() is not None)
             if process.poll() is not None:
                 raise _ended(process, Path(folder) / "runtime.log", source)
+
+
+def _absolute(source: str) -> str:
+    """A film or folder is meant from the working directory, not from that of the demo's configuration."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
 
 
 def _demo_config(source: str, broker_url: str, window_s: float, folder: Path) -> Config:

@@ -11,17 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 
+from edge_runtime.commands.progress import work_progress
 from edge_runtime.faces.labelled import load_labelled
 from export.training.recipe import Recipe
 
@@ -31,18 +23,6 @@ if TYPE_CHECKING:
 train_app = typer.Typer()
 export_app = typer.Typer()
 _DEFAULT = Recipe()
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-    )
 
 
 def _shown(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
@@ -79,7 +59,7 @@ def train(
     check_architecture(architecture)
     recipe = Recipe(architecture, template, epochs, batch_size, learning_rate, seed=seed)
     splits: dict[str, TrainingFaces] = {}
-    with _progress() as progress:
+    with work_progress() as progress:
         for split in ("training", "public"):
             faces = load_labelled(data, split)
             if split == "training" and limit is not None:
@@ -129,7 +109,7 @@ def export(
     request = ExportRequest(architecture, checkpoint, out, name, version, force)
     if trained_on is not None:
         request = replace(request, trained_on=trained_on)
-    with _progress() as progress:
+    with work_progress() as progress:
         task = progress.add_task("export", total=len(STEPS), note="")
         started = itertools.count()
 

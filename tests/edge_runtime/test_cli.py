@@ -161,6 +161,14 @@ def test_the_demo_ends_by_itself_and_shows_windows() -> None:
     assert len(re.findall("trial/demo camera-1", done.stdout)) >= 1
 
 
+@pytest.mark.realdata
+def test_the_demo_plays_a_film_that_is_named_from_here(shared_data: Path) -> None:
+    command = [sys.executable, "-m", "edge_runtime", "demo", "--source", "single_face.mp4", "--seconds", "12"]
+    done = subprocess.run(command, cwd=shared_data / "videos", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1–5 of 1–5" in done.stdout
+
+
 def test_the_demo_says_when_its_camera_is_not_there() -> None:
     done = roomtone("demo", "--source", "nowhere.mp4", "--seconds", "20")
     assert done.returncode == 4
