@@ -27,6 +27,16 @@ _DEVICE: Final = {
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
 }
+# package → the extra that brings it
+_EXTRAS: Final = {
+    "amqtt": "demo",
+    "matplotlib": "export,calibrate",
+    "onnx": "export",
+    "onnxscript": "export",
+    "openvino": "openvino",
+    "safetensors": "export",
+    "torch": "export",
+}
 _WORKSTATION: Final = {
     "train": ("export", "Train one of the papers' networks on labelled faces."),
     "export": ("export", "Turn a trained network into a verified bundle."),
@@ -56,18 +66,12 @@ class _LazyGroup(TyperGroup):
 def _load(name: str) -> typer.Typer:
     if name in _DEVICE:
         module, _, attribute = _DEVICE[name][0].partition(":")
-        app: typer.Typer = getattr(import_module(module), attribute)
-        return app
-    extra = _WORKSTATION[name][0]
+        device_app: typer.Typer = getattr(import_module(module), attribute)
+        return device_app
     for entry in entry_points(group="roomtone.commands", name=name):
-        try:
-            loaded: typer.Typer = entry.load()
-        except ModuleNotFoundError as exc:
-            if exc.name in ("export", "calibration"):
-                raise
-            raise MissingExtraError(f"what `roomtone {name}` needs ({exc.name})", extra) from exc
-        return loaded
-    raise MissingExtraError(f"`roomtone {name}`", extra)
+        workstation_app: typer.Typer = entry.load()
+        return workstation_app
+    raise MissingExtraError(f"`roomtone {name}`", _WORKSTATION[name][0])
 
 
 app = typer.Typer(
@@ -92,7 +96,13 @@ def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="log more,
 def main() -> None:
     """Runs the command line; our own errors become a sentence, a hint and an exit code."""
     try:
-        app(prog_name="roomtone")
+        try:
+            app(prog_name="roomtone")
+        except ModuleNotFoundError as exc:
+            package = (exc.name or "").partition(".")[0]
+            if package not in _EXTRAS:
+                raise
+            raise MissingExtraError(package, _EXTRAS[package]) from exc
     except RoomtoneError as error:
         sys.stderr.write(f"roomtone: {error}\n")
         if error.hint:

@@ -40,6 +40,14 @@ def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
     assert roomtone("fly").returncode == 2
 
 
+def test_a_part_that_is_not_installed_is_named_with_the_extra_that_brings_it() -> None:
+    program = "import sys; sys.modules['torch'] = None; from edge_runtime.cli import main; main()"
+    command = [sys.executable, "-c", program, "train", "hafnet_half", "--data", "x.npz", "--out", "y"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 11
+    assert "pip install 'roomtone[export]'" in done.stderr
+
+
 def test_nothing_but_events_is_on_stdout_of_print(tiny_bundle: Path) -> None:
     done = roomtone("run", "--source", SMALL_ROOM, "--bundle", str(tiny_bundle), "--print", "--until-end")
     assert done.returncode == 0, done.stderr

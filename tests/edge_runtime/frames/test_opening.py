@@ -54,7 +54,7 @@ def test_an_address_opens_its_kind_of_source(material: Path, source, kind):
 
 
 def test_the_simulated_classroom_is_opened_by_its_url():
-    from edge_runtime.frames.simulation import SimulatedClassroom
+    from edge_runtime.frames.simulation.classroom import SimulatedClassroom
 
     with open_source(CameraSection(source="simulated://students=12,seed=3")) as opened:
         assert isinstance(opened, SimulatedClassroom)
