@@ -146,4 +146,6 @@ class Outlet:
 
     def flush(self, timeout_s: float) -> bool:
         """Waits for the broker's acknowledgement of every event; False when some are left (they stay on disk)."""
-        return self.publisher is None or (self.publisher.connected and self.publisher.flush(timeout_s))
+        if self.publisher is None or self.outbox is None or len(self.outbox) == 0:
+            return True
+        return self.publisher.connected and self.publisher.flush(timeout_s)

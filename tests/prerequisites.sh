@@ -1,18 +1,22 @@
 #!/bin/sh
-# What the tests need beside Python packages: mosquitto, a real broker. Installed through apt where that is permitted.
+# What the tests need beside Python packages: mosquitto, a real broker, and openssl, for its certificates. Installed
+# through apt where that is permitted.
 set -eu
 PATH="$PATH:/usr/sbin"
-if command -v mosquitto >/dev/null 2>&1; then exit 0; fi
-if command -v apt-get >/dev/null 2>&1; then
-  sudo=""
-  if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then sudo="sudo -n"; else sudo="denied"; fi
-  fi
-  if [ "$sudo" != denied ]; then
-    echo "installing mosquitto with apt ..."
-    export DEBIAN_FRONTEND=noninteractive
-    $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends mosquitto >/dev/null && exit 0
-  fi
+missing=""
+for program in mosquitto openssl; do
+  command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=""
+if [ "$(id -u)" != 0 ]; then as_root="sudo -n"; fi
+if command -v apt-get >/dev/null 2>&1 && { [ -z "$as_root" ] || sudo -n true 2>/dev/null; }; then
+  echo "installing$missing with apt ..."
+  export DEBIAN_FRONTEND=noninteractive
+  $as_root apt-get update -qq
+  # shellcheck disable=SC2086 # a list of packages
+  $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null && exit 0
 fi
-echo "The tests need a real MQTT broker: install mosquitto (Debian: apt install mosquitto; Fedora: dnf install mosquitto)." >&2
+echo "The tests need$missing: install it (Debian: apt install$missing; Fedora: dnf install$missing)." >&2
 exit 1

@@ -293,3 +293,20 @@ def test_a_camera_that_goes_and_returns_is_told_and_survived(
         assert until(lambda: listener.last(f"{base}/status/capture") == "online")
         assert until(lambda: '"health":"ok"' in (listener.last(f"{base}/stats") or ""))
         assert json.loads(listener.last(f"{base}/stats") or "")["reconnects"] == 1
+
+
+@pytest.mark.broker
+def test_a_broker_that_is_away_at_the_end_costs_no_event(
+    make: Make, stopped_mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make(url=stopped_mosquitto.mqtt.url)
+    events, summary = run(config)
+    assert summary.stats.outbox_rows == len(events) == 4
+    assert "events are left in the outbox" in caplog.text
+    stopped_mosquitto.start()
+    with Listener(stopped_mosquitto) as listener:
+        later, _ = run(config)
+        ids = [event.event_id for event in (*events, *later)]
+        topic = "roomtone/trial/room/camera-1/emotion"
+        assert until(lambda: len(listener.payloads(topic)) == 8)
+        assert [json.loads(text)["event_id"] for text in listener.payloads(topic)] == ids
