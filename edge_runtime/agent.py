@@ -156,6 +156,7 @@ class Agent:
             return False
         self._outlet.set_status("capture", "online" if source.online else "offline")
         if frame is not None:
+            self._clock.begin(frame.timestamp_s)
             self._emit(self._analysis.process(frame))
         elif source.has_monotonic_clock:
             self._emit(self._analysis.advance(time.monotonic()))

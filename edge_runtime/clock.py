@@ -30,11 +30,14 @@ class CaptureClock:
         self._is_live, self._wall, self._monotonic = is_live, wall, monotonic
         self._anchor: tuple[float, float] | None = None
 
-    def unix_s(self, timestamp_s: float) -> float:
-        """Unix time of a moment on the capture clock. Of a file, the first call is the moment of its beginning."""
-        if self._is_live:
-            return self._wall() - (self._monotonic() - timestamp_s)
+    def begin(self, timestamp_s: float) -> None:
+        """The first frame is here; told again, it changes nothing."""
         if self._anchor is None:
             self._anchor = timestamp_s, self._wall()
+
+    def unix_s(self, timestamp_s: float) -> float:
+        """Unix time of a moment on the capture clock; of a file, `begin` was called before."""
+        if self._is_live or self._anchor is None:
+            return self._wall() - (self._monotonic() - timestamp_s)
         began_s, began_unix_s = self._anchor
         return began_unix_s + (timestamp_s - began_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import signal
@@ -143,13 +144,31 @@ def test_a_frame_size_that_changes_in_the_middle_is_survived(make: Make, tmp_pat
     assert all((event.seen_max, event.suppressed) == (0, 1) for event in events)
 
 
-def test_the_wall_clock_set_back_an_hour_moves_ts_and_loses_no_window(make: Make) -> None:
-    times = iter([1_700_000_000.0 - 3600 * (call >= 3) for call in range(1000)])
+def test_the_wall_clock_set_back_an_hour_moves_ts_and_loses_no_window(
+    make: Make, mjpeg_camera: MjpegCamera
+) -> None:
+    stepped = threading.Event()
     events: list[EmotionEvent] = []
-    with Agent(make(), on_event=events.append, wall=lambda: next(times)) as agent:
-        agent.run(until_end=True)
+
+    def take(event: EmotionEvent) -> None:
+        events.append(event)
+        if len(events) == 2:
+            stepped.set()
+
+    config = make(mjpeg_camera.url)
+    with working(config, on_event=take, wall=lambda: time.time() - 3600 * stepped.is_set()):
+        assert until(lambda: len(events) >= 4)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert sum(event.window_s for event in events) == pytest.approx(4.0, abs=0.01)
+    assert all(event.window_s == 1 and not event.partial for event in events[:4])
+    steps = [later.ts - earlier.ts for earlier, later in itertools.pairwise(events[:4])]
+    assert steps == pytest.approx([1, -3599, 1], abs=0.3)
+
+
+def test_the_windows_of_a_film_have_the_times_of_a_film_that_began_now(make: Make) -> None:
+    events, _ = run(make())
+    ends = [event.ts - events[0].ts for event in events]
+    assert ends == pytest.approx([0, 1, 2, 3], abs=0.01)
+    assert events[0].ts - time.time() < 1.1
 
 
 @pytest.mark.realdata
