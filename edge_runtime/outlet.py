@@ -148,4 +148,5 @@ class Outlet:
         """Waits for the broker's acknowledgement of every event; False when some are left (they stay on disk)."""
         if self.publisher is None or self.outbox is None or len(self.outbox) == 0:
             return True
-        return self.publisher.connected and self.publisher.flush(timeout_s)
+        is_away = not self.publisher.connected and self.publisher.last_problem is not None
+        return not is_away and self.publisher.flush(timeout_s)

@@ -315,13 +315,16 @@ class Publisher:
             mid = connection.publish(value.topic, value.payload, qos=1, retain=True, expiry_s=value.expiry_s)
             self._in_flight[mid] = value.topic, time.monotonic()
             room -= 1
-        while self._stats:
-            connection.publish(self._topics.stats, self._stats.popleft(), qos=0, retain=False)
+        self._send_stats(connection)
         delivery = DELIVERY[Leaf.EMOTION]
         for row in self._drain.due(room):
             mid = connection.publish(row.topic, row.payload, qos=delivery.qos, retain=delivery.retain)
             self._in_flight[mid] = row.topic, time.monotonic()
             self._drain.sent(mid, row)
+
+    def _send_stats(self, connection: Connection) -> None:
+        while self._stats:
+            connection.publish(self._topics.stats, self._stats.popleft(), qos=0, retain=False)
 
     def _take_answers(self, connection: Connection) -> None:
         of_events: list[Answer] = []
@@ -375,6 +378,7 @@ class Publisher:
 
     def _say_goodbye(self, connection: Connection) -> None:
         """Tells the broker that nothing is online here any more, and waits for its acknowledgement."""
+        self._send_stats(connection)
         self._retained.replace_all(ONLINE, OFFLINE)
         deadline_s = time.monotonic() + self._endpoint.timeout_s
         has_sent = False
