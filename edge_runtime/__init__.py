@@ -15,7 +15,8 @@ the one exception tree. Nothing here imports torch, onnx or nncf.
     from edge_runtime.agent import Agent
     from edge_runtime.config import trial_config
 
-    Agent(trial_config()).run(until_end=True)
+    with Agent(trial_config()) as agent:  # the simulated classroom, until agent.stop() is called
+        agent.run()
 """
 
 __version__ = "0.1.0"
