@@ -11,10 +11,9 @@ Decisions where the paper is silent or wrong:
 * §5.2 names the spatial unit's kernels (1×1, 1×3, 3×1, 3×3) but not how they are joined: the 1×1 mixes
   channels, the three others look at its output side by side, their sum is squeezed to one map and passed
   through a sigmoid.
-* §5.3 "log-softmax to scale the feature vectors" is taken over the channels of each head's vector, then the
-  heads are summed. Taken over the heads instead, the sum is blind: its derivative is zero wherever the heads
-  agree, and a network trained so stayed at the majority class (26 % on FER2013's public split after 4 epochs,
-  measured here).
+* §5.3 "log-softmax to scale the feature vectors" is taken over the channels of each head's vector, then the heads are
+  summed. Taken over the heads instead, the sum has no slope where the heads agree; it trains, a little worse
+  (docs/models.md). There is no dropout behind it: that keeps the network at the majority class.
 * The backbone's fourth stage keeps its stride in `hafnet` (as in the paper); at 96×96 that leaves 3×3 places
   for the spatial units. `hafnet_half` gives the fourth stage stride 1: 6×6 places, half the channels.
 """
@@ -112,8 +111,7 @@ class Hafnet(nn.Module):
         """(B, channels, 96, 96) normalised crops → logits, features and the heads' vectors."""
         maps = self.backbone(crops)
         heads = torch.stack([head(maps) for head in self.attention], dim=1)
-        # + log C makes it relative to a uniform vector: the same function, but around zero instead of −log C,
-        # which bfloat16 and int8 could not resolve.
+        # + log C makes it relative to a uniform vector: the same function, but around zero instead of −log C.
         fused = (F.log_softmax(heads, dim=2) + math.log(heads.shape[2])).sum(dim=1)
         logits = self.norm(self.classifier(fused))
         return HafnetOutput(logits, maps.mean(dim=(2, 3)), heads)
