@@ -21,7 +21,7 @@ _FACE_PX: Final = 100  # side to which the face box is scaled before the eye cas
 _BAND: Final = (0.20, 0.60)  # rows of the face box where eyes are looked for
 _MARGIN: Final = 0.08  # columns left out on both sides
 
-# The geometric check, in fractions of the face box's side; spreads are those of landmarks68.npz.
+# The geometric check, in fractions of the face box's side; about 1.5 times the spreads of landmarks68.npz.
 _DISTANCE: Final = (0.26, 0.37, 0.50)  # least, expected, largest distance of the pupils
 _MAX_SLOPE: Final = 0.36  # |dy/dx|: a head tilted by 20° is still found by the frontal cascade
 _MIDDLE: Final = (0.50, 0.405)  # where the middle between the pupils is expected
