@@ -87,8 +87,7 @@ class RoomAnalysis:
                 probabilities = self._classifier.probabilities(crops.images)
             self.counters.classified += len(crops)
             smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
-            age_s = faces.age_s[self._crops.readable(faces)]
-            self._aggregator.observe_probabilities(view.timestamp_s, crops.track_ids, age_s, smoothed)
+            self._aggregator.observe_probabilities(view.timestamp_s, crops.track_ids, crops.age_s, smoothed)
         self._smoother.keep_only(self.finder.known_ids())
 
     def advance(self, now_s: float) -> RoomWindow | None:

@@ -65,14 +65,15 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
             for key, value in section
             if isinstance(value, Path) and key in section.model_fields_set and not value.is_absolute()
         }
-        if name == "camera" and "source" in section.model_fields_set and _is_relative_path(section.source):
+        if name == "camera" and "source" in section.model_fields_set and is_relative_path(section.source):
             changed["source"] = str(folder / section.source.strip())
         if changed:
             sections[name] = section.model_copy(update=changed)
     return config.model_copy(update=sections)
 
 
-def _is_relative_path(source: str) -> bool:
+def is_relative_path(source: str) -> bool:
+    """Whether a camera's source is a film or folder that is named from somewhere."""
     source = source.strip()
     return not (url_scheme(source) or source.isdecimal() or source.startswith(("/", "~")))
 

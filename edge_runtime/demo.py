@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_runtime.config import Config, MqttSection, trial_config
-from edge_runtime.config_file import to_toml
+from edge_runtime.config_file import is_relative_path, to_toml
 from edge_runtime.demo_broker import DemoBroker
 from edge_runtime.errors import RoomtoneError, SourceUnavailableError
 from edge_runtime.publishing.credentials import Credentials
@@ -44,7 +44,7 @@ def run_demo(source: str, *, seconds: float | None, window_s: float) -> None:
 
 def _absolute(source: str) -> str:
     """A film or folder is meant from the working directory, not from that of the demo's configuration."""
-    return str(Path(source).resolve()) if Path(source).exists() else source
+    return str(Path(source.strip()).resolve()) if is_relative_path(source) else source
 
 
 def _demo_config(source: str, broker_url: str, window_s: float, folder: Path) -> Config:
@@ -82,6 +82,11 @@ def _runtime(config: Config, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _ended(process: subprocess.Popen[bytes], log: Path, source: str) -> RoomtoneError:
+    """The runtime's own last words: its sentence and its hint, or what it logged last."""
     words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    problem = words[-1] if words else f"ended with exit code {process.returncode}"
-    return SourceUnavailableError(source, f"the runtime ended: {problem}", hint="\n    ".join(words[-6:]))
+    said = next((at for at in reversed(range(len(words))) if words[at].startswith("roomtone: ")), None)
+    if said is None:
+        problem, hint = f"ended with exit code {process.returncode}", "\n    ".join(words[-6:])
+    else:
+        problem, hint = words[said].removeprefix("roomtone: "), " ".join(words[said + 1 :]).strip(" →")
+    return SourceUnavailableError(source, f"the runtime ended: {problem}", hint=hint)

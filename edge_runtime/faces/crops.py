@@ -29,6 +29,7 @@ class Crops:
     Attributes:
         images: (N, size, size) uint8, aligned and equalised.
         track_ids: (N,) int64.
+        age_s: (N,) float64, since the track was born.
         pupils_found: (N,) bool; False: cut by the default pupils of the face box.
         face_width_px: (N,) float32, width of the face itself (not of the box) in the frame.
         sharpness: (N,) float32, variance of the crop's Laplacian over that of the crop; low when blurred.
@@ -36,6 +37,7 @@ class Crops:
 
     images: Image
     track_ids: npt.NDArray[np.int64]
+    age_s: npt.NDArray[np.float64]
     pupils_found: npt.NDArray[np.bool_]
     face_width_px: FloatArray
     sharpness: FloatArray
@@ -86,7 +88,7 @@ class CropMaker:
         with self._spans.measure("align"):
             images = align(view.grey, pupils, self.template)
         sharpness = np.array([_sharpness(image) for image in images], np.float32)
-        return Crops(images, ids, found, face_widths_px(faces)[rows], sharpness)
+        return Crops(images, ids, faces.age_s[rows], found, face_widths_px(faces)[rows], sharpness)
 
     def _locate(
         self, view: FrameView, ids: npt.NDArray[np.int64], boxes: FloatArray

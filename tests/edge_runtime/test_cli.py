@@ -180,7 +180,8 @@ def test_the_demo_plays_a_film_that_is_named_from_here(shared_data: Path) -> Non
 def test_the_demo_says_when_its_camera_is_not_there() -> None:
     done = roomtone("demo", "--source", "nowhere.mp4", "--seconds", "20")
     assert done.returncode == 4
-    assert "does not exist" in done.stderr
+    assert f"{Path('nowhere.mp4').resolve()}: does not exist" in done.stderr
+    assert "roomtone-demo-" not in done.stderr
 
 
 def test_the_core_install_brings_no_training_packages() -> None:
