@@ -13,6 +13,7 @@ In the order in which data flows:
     endpoint.py     where the broker is; its refusals and silences in sentences
     connection.py   one MQTT connection, from TCP to goodbye; fallback.py which version of MQTT
     client.py       the thread that joins them                                  → Publisher
+    subscription.py what others publish, over lost connections                  → Subscription
     board.py        what a watcher sees of all rooms; watch.py `roomtone watch` → RoomBoard, watch
 
     from edge_runtime.publishing.client import Publisher

@@ -1,0 +1,150 @@
+"""What others publish: a subscription that is made again whenever its connection is lost.
+
+    with Subscription(endpoint, "auto", patterns, name="roomtone-watch") as subscription:
+        subscription.connect()  # raises when there is no broker to begin with; or leave it to `next_messages`
+        while True:
+            for message in subscription.next_messages(timeout_s=0.5):
+                ...
+
+One thread calls these methods; paho's network thread only leaves messages and wakes it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Literal, Self
+
+from edge_runtime.errors import BrokerError
+from edge_runtime.publishing.connection import Answer, Connection, Message
+from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
+from edge_runtime.publishing.fallback import ProtocolChoice
+from edge_runtime.publishing.pacing import Backoff
+
+RECONNECT_MIN_S: Final = 1.0
+RECONNECT_MAX_S: Final = 30.0
+MAX_WAITING: Final = 50_000  # messages that nobody has taken yet; a flood beyond it is dropped and counted
+
+
+class Subscription:
+    """See the module; a context manager that closes its connection.
+
+    Args:
+        endpoint: the broker.
+        protocol: as `mqtt.protocol` of the configuration.
+        patterns: filters, subscribed to at QoS 1 on every connection.
+        name: what the client id begins with.
+        reconnect_max_s: longest pause between attempts to connect.
+
+    Attributes:
+        problem: what is wrong with the broker; None while all is well.
+        dropped: messages that came faster than they were taken.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        protocol: Literal["auto", "5", "3.1.1"],
+        patterns: Sequence[str],
+        *,
+        name: str,
+        reconnect_max_s: float = RECONNECT_MAX_S,
+    ) -> None:
+        self.problem: BrokerError | None = None
+        self.dropped = 0
+        self._endpoint, self._choice, self._patterns = endpoint, ProtocolChoice(protocol), tuple(patterns)
+        self._client_id = f"{name}-{secrets.token_hex(4)}"
+        self._messages: deque[Message] = deque()
+        self._wake = threading.Event()
+        self._backoff = Backoff(RECONNECT_MIN_S, reconnect_max_s)
+        self._retry_at_s = 0.0
+        self._connection: Connection | None = None
+        self._filters: dict[int, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there, as far as is known."""
+        return self._connection is not None and self._connection.is_open
+
+    def connect(self) -> None:
+        """Makes a connection, in the other protocol if need be.
+
+        Raises:
+            BrokerError: there is none.
+        """
+        while True:
+            connection = Connection(
+                self._endpoint,
+                client_id=self._client_id,
+                protocol=self._choice.protocol,
+                wake=self._wake.set,
+                on_message=self._on_message,
+            )
+            try:
+                connection.open()
+            except BrokerError:
+                if self._choice.failed(connection.protocol_in_doubt):
+                    continue
+                raise
+            break
+        self._choice.connected()
+        self._connection, self.problem = connection, None
+        self._filters = {connection.subscribe(pattern): pattern for pattern in self._patterns}
+
+    def next_messages(self, timeout_s: float) -> list[Message]:
+        """Waits for something to come, takes all of it, and looks after the connection."""
+        self._wake.wait(timeout_s)
+        self._wake.clear()
+        taken = []
+        while self._messages:
+            taken.append(self._messages.popleft())
+        self._look_after_connection()
+        return taken
+
+    def wake(self) -> None:
+        """Ends a wait in `next_messages`; for other threads."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _look_after_connection(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            for answer in connection.take_subscribe_answers():
+                self._judge(answer)
+            if not connection.is_open:
+                self.problem = connection.problem or self._endpoint.unreachable("the connection is lost")
+                self.close()
+                self._retry_at_s = time.monotonic() + self._backoff.pause_s()
+        elif time.monotonic() >= self._retry_at_s:
+            try:
+                self.connect()
+            except BrokerError as problem:
+                self.problem = problem
+                self._retry_at_s = time.monotonic() + self._backoff.pause_s()
+            else:
+                self._backoff.connection_lasted(float("inf"))
+
+    def _on_message(self, message: Message) -> None:
+        if len(self._messages) >= MAX_WAITING:
+            self.dropped += 1
+            return
+        self._messages.append(message)
+        self._wake.set()
+
+    def _judge(self, answer: Answer) -> None:
+        if answer.is_refusal and answer.mid in self._filters:
+            self.problem = topic_refusal(self._endpoint, "read", self._filters[answer.mid], answer.words)
