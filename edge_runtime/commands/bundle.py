@@ -64,23 +64,21 @@ def verify(folder: _Folder = None, as_json: _Json = False) -> None:
 
     roomtone bundle verify; ends with 6 for a changed file, with 7 when no variant is right here.
     """
-    from edge_runtime.config import InferenceSection
-    from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError
-    from edge_runtime.inference.opening import open_engine
+    from edge_runtime.errors import BundleInaccurateError
+    from edge_runtime.inference.trials import try_variants
 
     bundle = open_bundle(folder or default_bundle_path())
     rows: list[dict[str, str | float]] = []
-    for variant in bundle.manifest.variants:
-        row: dict[str, str | float] = {"backend": variant.backend, "precision": variant.precision}
-        try:
-            choice = open_engine(
-                bundle, InferenceSection(backend=variant.backend, precision=variant.precision)
-            )
-            row |= {"result": "ok", "largest_difference": choice.golden_difference}
-        except MissingExtraError as error:
-            row |= {"result": "not installed", "problem": f"{error}: {error.hint}"}
-        except (BundleInaccurateError, EngineError) as error:
-            row |= {"result": "wrong", "problem": str(error)}
+    for trial in try_variants(bundle):
+        row: dict[str, str | float] = {
+            "backend": trial.variant.backend,
+            "precision": trial.variant.precision,
+            "result": trial.result,
+        }
+        if trial.golden_difference is not None:
+            row["largest_difference"] = trial.golden_difference
+        else:
+            row["problem"] = f"{trial.problem}: {trial.hint}" if trial.hint else trial.problem
         rows.append(row)
     if as_json:
         typer.echo(json.dumps({"digest": bundle.digest, "variants": rows}))

@@ -4,6 +4,7 @@
     onnxruntime_engine.py   the engine of the core install
     openvino_engine.py      the engine of `roomtone[openvino]`
     opening.py              which variant of a bundle runs here, golden outputs checked
+    trials.py               all variants of a bundle tried on this CPU
     classifier.py           crops → calibrated probabilities, in batches
 
 In use:

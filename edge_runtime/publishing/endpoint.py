@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
@@ -37,7 +38,9 @@ _CREDENTIALS_HINT = (
     "check ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD, or the files mqtt_username and mqtt_password "
     "of $CREDENTIALS_DIRECTORY"
 )
-_WRONG_NAME = (62, 64)  # OpenSSL X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+# OpenSSL's X509_V_ERR_…
+_WRONG_NAME = (62, 64)  # HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
+_NOT_YET_VALID, _EXPIRED = 9, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,17 @@ def connect_problem(endpoint: Endpoint, exc: Exception) -> BrokerUnreachableErro
             return endpoint.unreachable(
                 f"its certificate is for another name: {exc.verify_message}",
                 f"put the certificate's name into mqtt.url, or give the broker one for {endpoint.host}",
+            )
+        if exc.verify_code in (_NOT_YET_VALID, _EXPIRED):
+            today = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+            renew = (
+                ""
+                if exc.verify_code == _NOT_YET_VALID
+                else "; if it is right, renew the broker's certificate"
+            )
+            return endpoint.unreachable(
+                f"its certificate is out of its dates: {exc.verify_message}",
+                f"this device's clock says {today} UTC: if that is wrong, set it{renew}",
             )
         return endpoint.unreachable(
             f"its certificate is not trusted: {exc.verify_message}",

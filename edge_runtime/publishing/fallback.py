@@ -9,9 +9,12 @@ message expiry.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
-from edge_runtime.publishing.connection import Protocol
+from edge_runtime.errors import BrokerError
+from edge_runtime.publishing.connection import Connection, Message, Protocol
+from edge_runtime.publishing.endpoint import Endpoint
 
 
 class ProtocolChoice:
@@ -50,3 +53,30 @@ class ProtocolChoice:
         """The connection stands; after a mere suspicion the one after it tries 5 again."""
         if not self._is_fixed and not self._was_refused:
             self.protocol = "5"
+
+
+def connect(
+    endpoint: Endpoint,
+    choice: ProtocolChoice,
+    *,
+    client_id: str,
+    wake: Callable[[], None],
+    on_message: Callable[[Message], None],
+) -> Connection:
+    """Makes a connection, in the other version of the protocol if need be; for clients without a last will.
+
+    Raises:
+        BrokerError: there is none.
+    """
+    while True:
+        connection = Connection(
+            endpoint, client_id=client_id, protocol=choice.protocol, wake=wake, on_message=on_message
+        )
+        try:
+            connection.open()
+        except BrokerError:
+            if choice.failed(connection.protocol_in_doubt):
+                continue
+            raise
+        choice.connected()
+        return connection

@@ -21,7 +21,7 @@ from typing import Final, Literal, Self
 from edge_runtime.errors import BrokerError
 from edge_runtime.publishing.connection import Answer, Connection, Message
 from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
-from edge_runtime.publishing.fallback import ProtocolChoice
+from edge_runtime.publishing.fallback import ProtocolChoice, connect
 from edge_runtime.publishing.pacing import Backoff
 
 RECONNECT_MIN_S: Final = 1.0
@@ -81,22 +81,13 @@ class Subscription:
         Raises:
             BrokerError: there is none.
         """
-        while True:
-            connection = Connection(
-                self._endpoint,
-                client_id=self._client_id,
-                protocol=self._choice.protocol,
-                wake=self._wake.set,
-                on_message=self._on_message,
-            )
-            try:
-                connection.open()
-            except BrokerError:
-                if self._choice.failed(connection.protocol_in_doubt):
-                    continue
-                raise
-            break
-        self._choice.connected()
+        connection = connect(
+            self._endpoint,
+            self._choice,
+            client_id=self._client_id,
+            wake=self._wake.set,
+            on_message=self._on_message,
+        )
         self._connection, self.problem = connection, None
         self._filters = {connection.subscribe(pattern): pattern for pattern in self._patterns}
 
