@@ -24,6 +24,10 @@ _DEVICE: Final = {
         "See it work: embedded broker, simulated classroom, live table.",
     ),
     "watch": ("edge_runtime.commands.watch:app", "A live table of all rooms on a broker."),
+    "mqtt": (
+        "edge_runtime.commands.mqtt:app",
+        "The contract as JSON Schema and AsyncAPI; forget a device that is gone.",
+    ),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
 }
