@@ -14,11 +14,15 @@ import typer
 from rich.progress import Progress, TaskID
 
 from edge_runtime.commands.progress import work_progress
-from edge_runtime.faces.labelled import load_labelled
+from edge_runtime.faces.labelled import LABELLINGS, load_labelled
+from export.training.augmentation import Augmentation
 from export.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from export.pipeline import ExportResult
+    from export.training.datasets import TrainingFaces
+    from export.training.trainer import EpochResult
+    from export.training.trainer import Progress as TrainingProgress
 
 train_app = typer.Typer()
 export_app = typer.Typer()
@@ -31,15 +35,60 @@ def _shown(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
 
 @train_app.command()
 def train(
-    architecture: Annotated[str, typer.Argument(metavar="ARCH", help="hafnet, hafnet_half")],
+    architecture: Annotated[
+        str, typer.Argument(metavar="ARCH", help="roomtone train --help lists them at its end")
+    ],
     data: Annotated[Path, typer.Option(help=".npz with images, labels and split, as FER2013's")],
     out: Annotated[Path, typer.Option(help="folder of the run; a run that was stopped goes on there")],
+    labels: Annotated[
+        str, typer.Option(help="fer: the 7 classes of FER2013; ferplus: 8, by most of the votes")
+    ] = _DEFAULT.labels,
     template: Annotated[str, typer.Option(help="alignment template: p1, loose")] = _DEFAULT.template,
     epochs: Annotated[int, typer.Option(min=1, help="passes over the training split")] = _DEFAULT.epochs,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="end after this much time, the schedule drawn out over it"),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULT.batch_size,
     learning_rate: Annotated[
-        float, typer.Option(min=0, help="peak of the schedule")
+        float, typer.Option(min=0, help="peak of the cosine schedule")
     ] = _DEFAULT.learning_rate,
+    weight_decay: Annotated[float, typer.Option(min=0)] = _DEFAULT.weight_decay,
+    ema: Annotated[
+        float, typer.Option(min=0, max=0.99999, help="decay of the weights' moving average; 0: none")
+    ] = _DEFAULT.ema,
+    early_size: Annotated[
+        int, typer.Option(min=0, help="side of the crops in the first part of the run; 0: as at the end")
+    ] = _DEFAULT.early_size_px,
+    early_share: Annotated[
+        float, typer.Option(min=0, max=1, help="how much of the run that part is")
+    ] = _DEFAULT.early_share,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=1)] = _DEFAULT.label_smoothing,
+    votes_weight: Annotated[
+        float, typer.Option(min=0, help="of a second head that learns the raters' votes; 0: none")
+    ] = _DEFAULT.votes_weight,
+    votes_blend: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the raters' votes in the target itself")
+    ] = _DEFAULT.votes_blend,
+    mixup: Annotated[float, typer.Option(min=0, help="Beta parameter; 0: none")] = _DEFAULT.mixup,
+    cutmix: Annotated[
+        float, typer.Option(min=0, max=1, help="probability that a batch is cut and mixed")
+    ] = _DEFAULT.cutmix,
+    class_balance: Annotated[
+        float, typer.Option(min=0, max=1, help="0: each image once an epoch; 1: all classes alike")
+    ] = _DEFAULT.class_balance,
+    rotation: Annotated[
+        float, typer.Option(min=0, max=90, help="± degrees, left after alignment")
+    ] = _DEFAULT.augmentation.rotation_deg,
+    scale: Annotated[
+        float, typer.Option(min=0, max=1, help="± of the logarithm")
+    ] = _DEFAULT.augmentation.scale,
+    shift: Annotated[
+        float, typer.Option(min=0, max=1, help="± of the pupils' distance")
+    ] = _DEFAULT.augmentation.shift,
+    flip: Annotated[float, typer.Option(min=0, max=1, help="probability")] = _DEFAULT.augmentation.flip,
+    blur: Annotated[float, typer.Option(min=0, max=1, help="probability")] = _DEFAULT.augmentation.blur,
+    erase: Annotated[float, typer.Option(min=0, max=1, help="probability")] = _DEFAULT.augmentation.erase,
     seed: Annotated[int, typer.Option()] = _DEFAULT.seed,
     limit: Annotated[
         int | None, typer.Option(min=1, help="use only so many training images, for a trial")
@@ -47,38 +96,71 @@ def train(
 ) -> None:
     """Trains a network on crops that the device's own alignment cuts.
 
-    roomtone train hafnet_half --data fer2013.npz --out runs/hafnet_half
+    roomtone train hafnet_edge --data fer2013.npz --out runs/hafnet_edge
     """
     import torch
 
     from export.architectures import check_architecture
     from export.training.curves import plot_curve
-    from export.training.datasets import TrainingFaces, locate
     from export.training.trainer import Trainer
 
     check_architecture(architecture)
-    recipe = Recipe(architecture, template, epochs, batch_size, learning_rate, seed=seed)
-    splits: dict[str, TrainingFaces] = {}
+    recipe = Recipe(
+        architecture,
+        template,
+        labels,
+        epochs,
+        batch_size,
+        learning_rate,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        ema=ema,
+        early_size_px=early_size,
+        early_share=early_share,
+        votes_weight=votes_weight,
+        votes_blend=votes_blend,
+        mixup=mixup,
+        cutmix=cutmix,
+        class_balance=class_balance,
+        seed=seed,
+        augmentation=Augmentation(rotation, scale, shift, flip, blur, erase),
+    )
     with work_progress() as progress:
-        for split in ("training", "public"):
-            faces = load_labelled(data, split)
-            if split == "training" and limit is not None:
-                faces = faces.first(limit)
-            task = progress.add_task(f"pupils, {split}", total=len(faces), note="")
-            splits[split] = locate(faces, out / "located", _shown(progress, task))
-            progress.update(task, completed=len(faces))
-        trainer = Trainer(recipe, splits["training"], splits["public"], out)
-        total = recipe.epochs * trainer.steps_per_epoch
-        done = len(trainer.curve) * trainer.steps_per_epoch
-        task = progress.add_task("training", total=total, completed=done, note="")
-        checkpoint = trainer.run(
-            lambda step, _, loss: progress.update(task, completed=step, note=f"loss {loss:.3f}"),
-            lambda row: progress.console.print(
-                f"epoch {row.epoch:3d}  loss {row.loss:.3f}  accuracy on the public split {row.accuracy:.3f}"
-            ),
+        training, choosing = (
+            _located_split(data, split, labels, out, progress, limit if split == "training" else None)
+            for split in ("training", "public")
         )
-    plot_curve(trainer.curve, out / "curve.png")
+        if training.votes is None:  # a set without raters teaches by its labels alone
+            recipe = replace(recipe, votes_weight=0.0, votes_blend=0.0)
+        trainer = Trainer(recipe, training, choosing, out, LABELLINGS[labels], minutes)
+        task = progress.add_task("training", total=100, note="")
+
+        def on_step(now: TrainingProgress) -> None:
+            progress.update(task, completed=100 * now.share, note=f"step {now.step}, loss {now.loss:.3f}")
+
+        def on_epoch(row: EpochResult) -> None:
+            plot_curve(trainer.curve, out / "curve.png")
+            progress.console.print(
+                f"epoch {row.epoch:3d}  loss {row.loss:.3f}  "
+                f"accuracy on the public split {row.accuracy:.3f}  ({row.size_px} px)"
+            )
+
+        checkpoint = trainer.run(on_step, on_epoch)
     typer.echo(f"{checkpoint}  (torch {torch.__version__}; curve in {out / 'curve.png'})")
+
+
+def _located_split(
+    data: Path, split: str, labelling: str, out: Path, progress: Progress, limit: int | None
+) -> TrainingFaces:
+    from export.training.datasets import locate
+
+    faces = load_labelled(data, split, labelling)
+    if limit is not None:
+        faces = faces.first(limit)
+    task = progress.add_task(f"pupils, {split}", total=len(faces), note="")
+    located = locate(faces, out / "located", _shown(progress, task))
+    progress.update(task, completed=len(faces))
+    return located
 
 
 @export_app.command()

@@ -78,8 +78,4 @@ def source_commit() -> str | None:
 
 
 def _train_command(recipe: Recipe, name: str) -> str:
-    return (
-        f"roomtone train {recipe.architecture} --data DATA.npz --out runs/{name} "
-        f"--template {recipe.template} --epochs {recipe.epochs} --batch-size {recipe.batch_size} "
-        f"--learning-rate {recipe.learning_rate:g} --seed {recipe.seed}"
-    )
+    return f"roomtone train {recipe.architecture} --data DATA.npz --out runs/{name} {recipe.flags()}".rstrip()

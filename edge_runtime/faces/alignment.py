@@ -50,6 +50,11 @@ class AlignmentTemplate:
         if not (0 < self.pupil_x_px < self.size_px / 2 and 0 < self.pupil_y_px < self.size_px):
             raise ValueError(f"the pupils of {self} do not lie left and right of the crop's middle")
 
+    def resized(self, size_px: int) -> AlignmentTemplate:
+        """The same cut at another resolution."""
+        factor = size_px / self.size_px
+        return AlignmentTemplate(self.name, size_px, factor * self.pupil_x_px, factor * self.pupil_y_px)
+
 
 P1_TEMPLATE: Final = AlignmentTemplate()
 # Looser: 2.67 d wide with 0.86 d above the pupils, so that brows, forehead wrinkles and chin stay in a tilted

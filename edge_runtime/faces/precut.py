@@ -39,6 +39,10 @@ class LocatedFaces:
     face_found: npt.NDArray[np.bool_]
     pupils_found: npt.NDArray[np.bool_]
 
+    def rows(self, rows: slice) -> LocatedFaces:
+        """Some of the images."""
+        return LocatedFaces(self.pupils_xy[rows], self.face_found[rows], self.pupils_found[rows])
+
 
 class PrecutLocator:
     """Finds face and pupils in pre-cut images. One instance belongs to one thread."""

@@ -16,11 +16,21 @@ from typing import Final
 from torch import nn
 
 from edge_runtime.errors import ConfigurationError, Fault
-from export.architectures.hafnet import Hafnet, HafnetConfig, HafnetObjective, hafnet, hafnet_half
+from export.architectures.hafnet import (
+    Hafnet,
+    HafnetConfig,
+    HafnetObjective,
+    hafnet,
+    hafnet_edge,
+    hafnet_half,
+    hafnet_small,
+)
 
 ARCHITECTURES: Final[dict[str, Callable[[int], HafnetConfig]]] = {
     "hafnet": hafnet,
+    "hafnet_edge": hafnet_edge,
     "hafnet_half": hafnet_half,
+    "hafnet_small": hafnet_small,
 }
 
 

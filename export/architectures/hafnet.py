@@ -182,6 +182,16 @@ def hafnet(num_classes: int = 7) -> HafnetConfig:
     return HafnetConfig(num_classes)
 
 
+def hafnet_edge(num_classes: int = 7) -> HafnetConfig:
+    """Three quarters of the width: 7.1 M parameters, the largest that the 12 MB of an INT8 bundle leave room for."""
+    return HafnetConfig(num_classes, width=48, last_stride=1)
+
+
 def hafnet_half(num_classes: int = 7) -> HafnetConfig:
     """Half the width, twice the resolution in the last stage: the first bundle's network."""
     return HafnetConfig(num_classes, width=32, last_stride=1)
+
+
+def hafnet_small(num_classes: int = 7) -> HafnetConfig:
+    """For boards like a Raspberry Pi 4: 1.2 M parameters, 59 M multiply–adds at 96×96."""
+    return HafnetConfig(num_classes, width=20, last_stride=1)

@@ -24,11 +24,13 @@ class TrainingFaces:
         images: (N, H, W) uint8.
         labels: (N,) int64.
         located: pupils in pixels of the images.
+        votes: (N, 10) uint8, how many raters chose what; None where the set has no votes.
     """
 
     images: Image
     labels: npt.NDArray[np.int64]
     located: LocatedFaces
+    votes: Image | None = None
 
     @property
     def pupils_xy(self) -> FloatArray:
@@ -47,4 +49,4 @@ def locate(
         progress: called with (images done, images in all).
     """
     located = locate_all(faces.images, cache=cache, on_progress=progress)
-    return TrainingFaces(faces.images, faces.labels, located)
+    return TrainingFaces(faces.images, faces.labels, located, faces.votes)

@@ -7,12 +7,12 @@ processor has it. The loop needs no GPU, and takes one where there is one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -21,14 +21,18 @@ from torch.nn import functional as F
 
 from edge_runtime.errors import ConfigurationError, Fault, RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES
-from edge_runtime.faces.labelled import FER_LABELS
+from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS
 from edge_runtime.faces.precut import align_precut
-from edge_runtime.frames.frame import Image
+from edge_runtime.inference.cpu import instruction_set
 from export.architectures import build
 from export.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from export.deploy import normalise
+from export.training.batches import Batch, Batches
 from export.training.datasets import TrainingFaces
+from export.training.mixing import mix
 from export.training.recipe import Recipe
+
+_LOOK: Final = 256  # images of the choosing split that are classified at a time
 
 
 class DivergedError(RoomtoneError):
@@ -46,11 +50,49 @@ class DivergedError(RoomtoneError):
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """One row of the learning curve: mean training loss, and accuracy on the choosing split, in [0, 1]."""
+    """One row of the learning curve.
+
+    Attributes:
+        epoch: 1-based.
+        loss: mean over its steps.
+        accuracy: on the choosing split, in [0, 1].
+        size_px: side of the crops that were trained and looked at.
+    """
 
     epoch: int
     loss: float
     accuracy: float
+    size_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: steps done, the share of the run that is over (0 to 1), the last step's loss."""
+
+    step: int
+    share: float
+    loss: float
+
+
+class _Watch:
+    """Seconds that a run has taken, over all its resumptions."""
+
+    def __init__(self) -> None:
+        self._before, self._since = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._since
+
+    def go_on_from(self, seconds: float) -> None:
+        self._before, self._since = seconds, time.monotonic()
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is fast there; emulated, it is far slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return instruction_set() in ("AMX", "AVX-512 VNNI BF16")
 
 
 class Trainer:
@@ -62,6 +104,8 @@ class Trainer:
         choosing: the split that accuracy is watched on; never the one that is reported.
         folder: for `state.safetensors` (to resume) and `checkpoint.safetensors`.
         label_names: of the classes, in order.
+        minutes: of wall-clock time after which the run ends, resumptions counted together; the schedule is
+            then drawn out over the time instead of the epochs where that is shorter. None: the epochs alone.
 
     Raises:
         ConfigurationError: a split holds too few images.
@@ -75,35 +119,36 @@ class Trainer:
         choosing: TrainingFaces,
         folder: Path,
         label_names: tuple[str, ...] = FER_LABELS,
+        minutes: float | None = None,
     ) -> None:
         _check_sizes(recipe, training, choosing)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.label_names = recipe, folder, label_names
-        self._training = training
-        self._template = TEMPLATES[recipe.template]
-        self._choosing_crops = align_precut(choosing.images, choosing.located, self._template)
-        self._choosing_labels = choosing.labels
+        self._batches = Batches(recipe, training, label_names)
+        self._choosing = choosing
+        self._seconds = None if minutes is None else 60 * minutes
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network, objective = build(recipe.architecture, len(label_names))
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = objective.to(self._device)
         self.average = deepcopy(self.network).eval() if recipe.ema else self.network
+        self.votes_head = self._make_votes_head()
         self._optimizer = self._make_optimizer()
         self.curve: list[EpochResult] = []
+        self.steps_done = 0
+        self._watch = _Watch()
         self._resume()
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in the training split."""
-        return len(self._training.labels) // self.recipe.batch_size
+        return len(self._batches)
 
-    def run(
-        self, on_step: Callable[[int, int, float], None], on_epoch: Callable[[EpochResult], None]
-    ) -> Path:
-        """Trains to the end of the recipe.
+    def run(self, on_step: Callable[[Progress], None], on_epoch: Callable[[EpochResult], None]) -> Path:
+        """Trains to the end of the recipe, or of the time.
 
         Args:
-            on_step: called with (steps done, steps in all, loss).
+            on_step: called after each step.
             on_epoch: called after each epoch.
 
         Returns:
@@ -112,68 +157,78 @@ class Trainer:
         Raises:
             DivergedError: the loss is NaN or infinite.
         """
-        for epoch in range(len(self.curve) + 1, self.recipe.epochs + 1):
-            result = self._epoch(epoch, on_step)
+        while self._share() < 1:
+            result = self._epoch(len(self.curve) + 1, on_step)
             self.curve.append(result)
             self._save()
             on_epoch(result)
         return self.folder / "checkpoint.safetensors"
 
-    def _epoch(self, epoch: int, on_step: Callable[[int, int, float], None]) -> EpochResult:
-        self.network.train()
-        total = self.recipe.epochs * self.steps_per_epoch
-        losses = []
-        for index, (crops, targets) in enumerate(self._batches(epoch), start=1):
-            step = (epoch - 1) * self.steps_per_epoch + index
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate * self._schedule(step, total)
-            loss = self._step(crops.to(self._device), targets.to(self._device))
-            if not math.isfinite(loss):
-                raise DivergedError(epoch, index, self.folder / "checkpoint.safetensors")
-            self._update_average(step)
-            losses.append(loss)
-            on_step(step, total, loss)
-        return EpochResult(epoch, float(np.mean(losses)), self.accuracy())
+    def _share(self) -> float:
+        """How much of the run is done, 0 to 1: by steps, or by time where that ends it sooner."""
+        share = self.steps_done / (self.recipe.epochs * self.steps_per_epoch)
+        if self._seconds is not None:
+            share = max(share, self._watch.seconds / self._seconds)
+        return min(1.0, share)
 
-    def _step(self, crops: Tensor, targets: Tensor) -> float:
-        with torch.autocast(self._device.type, torch.bfloat16):
-            output = self.network(normalise(crops).contiguous(memory_format=torch.channels_last))
-        loss: Tensor = self.objective(output, targets)
+    def _epoch(self, epoch: int, on_step: Callable[[Progress], None]) -> EpochResult:
+        self.network.train()
+        size_px = self.recipe.size_px(self._share())
+        rng = np.random.default_rng((self.recipe.seed, epoch, 1))
+        losses: list[float] = []
+        for batch in self._batches.epoch(epoch, size_px):
+            share = self._share()
+            if share >= 1 and losses:  # the time is over
+                break
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.recipe.learning_rate * self._schedule(share)
+            loss = self._step(batch, rng)
+            if not math.isfinite(loss):
+                raise DivergedError(epoch, len(losses) + 1, self.folder / "checkpoint.safetensors")
+            self.steps_done += 1
+            self._update_average()
+            losses.append(loss)
+            on_step(Progress(self.steps_done, self._share(), loss))
+        return EpochResult(epoch, float(np.mean(losses)), self.accuracy(size_px), size_px)
+
+    def _step(self, batch: Batch, rng: np.random.Generator) -> float:
+        targets = [batch.targets.to(self._device), batch.votes.to(self._device)]
+        images, (labels, votes) = mix(normalise(batch.crops.to(self._device)), targets, self.recipe, rng)
+        with self._autocast():
+            output = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss: Tensor = self.objective(output, labels)
+        if self.votes_head is not None:
+            guess = self.votes_head(output.features.float())
+            loss = loss + self.recipe.votes_weight * F.cross_entropy(guess, votes)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         return loss.item()
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Shuffled, freshly cut batches; the next one is cut in a thread meanwhile."""
-        rng = np.random.default_rng((self.recipe.seed, epoch))
-        order = rng.permutation(len(self._training.labels))
-        size = self.recipe.batch_size
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device))
 
-        def cut(start: int) -> tuple[Image, Tensor]:
-            rows = np.sort(order[start : start + size])
-            crops = self.recipe.augmentation.crops(
-                self._training.images[rows], self._training.pupils_xy[rows], self._template, rng
-            )
-            one_hot = F.one_hot(torch.from_numpy(self._training.labels[rows]), len(self.label_names)).float()
-            smooth = self.recipe.label_smoothing
-            return crops, one_hot * (1 - smooth) + smooth / len(self.label_names)
-
-        with ThreadPoolExecutor(1) as pool:
-            upcoming = pool.submit(cut, 0)
-            for index in range(self.steps_per_epoch):
-                crops, targets = upcoming.result()
-                if index + 1 < self.steps_per_epoch:
-                    upcoming = pool.submit(cut, (index + 1) * size)
-                yield torch.from_numpy(crops), targets
-
-    def _schedule(self, step: int, total: int) -> float:
+    def _schedule(self, share: float) -> float:
+        """Warm-up over half an epoch of steps, then half a cosine over what there is to do."""
         warm_up = max(1, self.steps_per_epoch // 2)
-        return min(1.0, step / warm_up) * 0.5 * (1 + math.cos(math.pi * (step - 1) / total))
+        return min(1.0, (self.steps_done + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * share))
+
+    def _make_votes_head(self) -> nn.Linear | None:
+        """A second head on the pooled features; None where no votes are learned."""
+        if not self.recipe.votes_weight:
+            return None
+        probe = torch.zeros(
+            (1, TEMPLATES[self.recipe.template].size_px, TEMPLATES[self.recipe.template].size_px)
+        )
+        with torch.no_grad():
+            features = self.network.eval()(normalise(probe).to(self._device)).features
+        return nn.Linear(features.shape[1], len(VOTE_COLUMNS)).to(self._device)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         weights: list[nn.Parameter] = []
         others = list(self.objective.parameters())
+        if self.votes_head is not None:
+            others += self.votes_head.parameters()
         for parameter in self.network.parameters():
             (weights if parameter.ndim > 1 else others).append(parameter)
         return torch.optim.SGD(
@@ -187,10 +242,10 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def _update_average(self, step: int) -> None:
+    def _update_average(self) -> None:
         if not self.recipe.ema:
             return
-        decay = min(self.recipe.ema, step / (step + 10))  # follows closely at first
+        decay = min(self.recipe.ema, self.steps_done / (self.steps_done + 10))  # follows closely at first
         now = self.network.state_dict()
         for name, kept in self.average.state_dict().items():
             if kept.dtype.is_floating_point:
@@ -199,28 +254,33 @@ class Trainer:
                 kept.copy_(now[name])
 
     @torch.no_grad()
-    def accuracy(self) -> float:
-        """Share of the choosing split that the averaged network classifies as labelled."""
+    def accuracy(self, size_px: int) -> float:
+        """Share of the choosing split that the averaged network classifies as labelled, at this crop size."""
         self.average.eval()
-        right = 0
-        for start in range(0, len(self._choosing_labels), 256):
-            crops = torch.from_numpy(self._choosing_crops[start : start + 256]).to(self._device)
-            logits = self.average(normalise(crops)).logits
-            right += int((logits.argmax(1).cpu().numpy() == self._choosing_labels[start : start + 256]).sum())
-        return right / len(self._choosing_labels)
+        template, faces, right = TEMPLATES[self.recipe.template].resized(size_px), self._choosing, 0
+        for start in range(0, len(faces.labels), _LOOK):
+            rows = slice(start, start + _LOOK)
+            crops = align_precut(faces.images[rows], faces.located.rows(rows), template)
+            with self._autocast():
+                logits = self.average(normalise(torch.from_numpy(crops).to(self._device))).logits
+            right += int((logits.argmax(1).cpu().numpy() == faces.labels[rows]).sum())
+        return right / len(faces.labels)
 
     def _facts(self) -> dict[str, Any]:
         return {
             "recipe": self.recipe.to_json(),
             "labels": list(self.label_names),
             "epochs_done": len(self.curve),
-            "curve": [[result.epoch, result.loss, result.accuracy] for result in self.curve],
+            "steps_done": self.steps_done,
+            "curve": [[row.epoch, row.loss, row.accuracy, row.size_px] for row in self.curve],
             "torch": torch.__version__,
-        }
+        } | ({} if self._seconds is None else {"seconds": self._watch.seconds, "minutes": self._seconds / 60})
 
     def _save(self) -> None:
         state = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         state |= {f"objective.{name}": tensor for name, tensor in self.objective.state_dict().items()}
+        if self.votes_head is not None:
+            state |= {f"votes.{name}": tensor for name, tensor in self.votes_head.state_dict().items()}
         state |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
         for index, slot in enumerate(self._optimizer.state.values()):
             state[f"momentum.{index}"] = slot["momentum_buffer"]
@@ -240,11 +300,13 @@ class Trainer:
                 f"{path} belongs to another recipe",
                 hint="give another --out, or delete the folder to start anew",
             )
-        parts: tuple[tuple[str, nn.Module], ...] = (
+        parts: list[tuple[str, nn.Module]] = [
             ("network.", self.network),
             ("objective.", self.objective),
             ("average.", self.average),
-        )
+        ]
+        if self.votes_head is not None:
+            parts.append(("votes.", self.votes_head))
         for prefix, module in parts:
             weights = {n.removeprefix(prefix): t for n, t in stored.weights.items() if n.startswith(prefix)}
             load_weights(module, type(stored)(weights, stored.facts), path)
@@ -253,6 +315,8 @@ class Trainer:
             momentum = stored.weights[f"momentum.{index}"].to(parameter.device)
             self._optimizer.state[parameter]["momentum_buffer"] = momentum
         self.curve = [EpochResult(*row) for row in stored.facts["curve"]]
+        self.steps_done = stored.facts["steps_done"]
+        self._watch.go_on_from(stored.facts.get("seconds", 0.0))
 
 
 def _check_sizes(recipe: Recipe, training: TrainingFaces, choosing: TrainingFaces) -> None:

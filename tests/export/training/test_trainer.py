@@ -27,7 +27,7 @@ def run(
         if result.epoch == stop_after:
             raise KeyboardInterrupt
 
-    Trainer(recipe, *faces, folder).run(lambda step, total, loss: None, on_epoch)
+    Trainer(recipe, *faces, folder).run(lambda now: None, on_epoch)
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
@@ -63,7 +63,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
             trainer.network.classifier.weight.fill_(torch.nan)
 
     with pytest.raises(DivergedError, match="epoch 2, step 1") as found:
-        trainer.run(lambda step, total, loss: None, poison)
+        trainer.run(lambda now: None, poison)
     kept = load_checkpoint(tmp_path / "checkpoint.safetensors")
     assert kept.facts["epochs_done"] == 1
     assert all(bool(torch.isfinite(t.float()).all()) for t in kept.weights.values())
@@ -92,7 +92,7 @@ def test_without_an_average_the_last_weights_are_kept(
 def test_it_learns_what_can_be_learned(faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path) -> None:
     losses: list[float] = []
     recipe = Recipe(architecture=TINY, epochs=4, batch_size=8, learning_rate=0.05, label_smoothing=0)
-    Trainer(recipe, *faces, tmp_path).run(lambda step, total, loss: None, lambda row: losses.append(row.loss))
+    Trainer(recipe, *faces, tmp_path).run(lambda now: None, lambda row: losses.append(row.loss))
     assert losses[-1] < losses[0]
 
 
@@ -122,7 +122,41 @@ def test_a_damaged_state_is_named(faces: tuple[TrainingFaces, TrainingFaces], tm
         run(tmp_path, faces)
 
 
-def test_a_recipe_survives_its_checkpoint() -> None:
-    recipe = Recipe(template="loose", learning_rate=0.03, seed=9)
-    assert Recipe.from_json(recipe.to_json()) == recipe
-    assert np.isfinite(recipe.to_json()["augmentation"]["blur"])
+def test_votes_are_learned_by_a_head_that_is_not_kept(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    votes = np.random.default_rng(0).integers(0, 9, (32, 10), np.uint8)
+    training = TrainingFaces(faces[0].images, faces[0].labels, faces[0].located, votes)
+    recipe = Recipe(architecture=TINY, epochs=1, batch_size=8, votes_weight=0.5)
+    run(tmp_path, (training, faces[1]), recipe)
+    state = load_checkpoint(tmp_path / "state.safetensors").weights
+    assert state["votes.weight"].shape == (10, 64)
+    assert state["votes.bias"].abs().sum() > 0.01 * state["votes.weight"].abs().mean()
+    kept = load_checkpoint(tmp_path / "checkpoint.safetensors").weights
+    assert not [name for name in kept if name.startswith("votes")]
+
+
+def test_a_run_ends_with_its_time_and_with_a_whole_schedule(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    recipe = Recipe(architecture=TINY, epochs=10_000, batch_size=8)
+    trainer = Trainer(recipe, *faces, tmp_path, minutes=0.02)
+    rates: list[float] = []
+    trainer.run(lambda now: rates.append(trainer._optimizer.param_groups[0]["lr"]), lambda row: None)
+    assert trainer.steps_done < 10_000
+    assert rates[-1] < 0.5 * max(rates)
+    facts = load_checkpoint(tmp_path / "checkpoint.safetensors").facts
+    assert facts["minutes"] == pytest.approx(0.02)
+    assert facts["steps_done"] == trainer.steps_done
+    Trainer(recipe, *faces, tmp_path, minutes=0.02).run(
+        lambda now: pytest.fail("the time is over"), lambda row: None
+    )
+
+
+def test_the_curve_says_which_crops_were_trained(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    recipe = Recipe(architecture=TINY, epochs=3, batch_size=8, early_size_px=48, early_share=0.5)
+    run(tmp_path, faces, recipe)
+    curve = load_checkpoint(tmp_path / "checkpoint.safetensors").facts["curve"]
+    assert [row[3] for row in curve] == [48, 48, 96]

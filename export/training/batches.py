@@ -1,0 +1,110 @@
+"""Batches of one epoch: drawn, cut anew, and given the distributions that the network is to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from edge_runtime.faces.alignment import TEMPLATES
+from edge_runtime.faces.labelled import VOTE_COLUMNS
+from export.training.datasets import TrainingFaces
+from export.training.recipe import Recipe
+
+_Distributions = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Crops and what to learn of them.
+
+    Attributes:
+        crops: (B, size, size) uint8.
+        targets: (B, K) float32 label distributions.
+        votes: (B, 10) float32 distributions of the raters' votes; all zero for a face that has none.
+    """
+
+    crops: Tensor
+    targets: Tensor
+    votes: Tensor
+
+
+class Batches:
+    """Draws a training split in epochs.
+
+    Args:
+        recipe: of the run.
+        faces: the split.
+        label_names: of the classes, in order.
+    """
+
+    def __init__(self, recipe: Recipe, faces: TrainingFaces, label_names: tuple[str, ...]) -> None:
+        self._recipe, self._faces = recipe, faces
+        self._votes = _vote_shares(faces)
+        self._targets = _targets(recipe, faces, self._votes, label_names)
+        counts = np.bincount(faces.labels, minlength=len(label_names))
+        odds = counts[faces.labels].astype(np.float64) ** -recipe.class_balance
+        self._odds = odds / odds.sum()
+
+    def __len__(self) -> int:
+        """Whole batches in an epoch."""
+        return len(self._faces.labels) // self._recipe.batch_size
+
+    def epoch(self, epoch: int, size_px: int) -> Iterator[Batch]:
+        """The batches of one epoch; the next one is cut in a thread meanwhile.
+
+        Args:
+            epoch: which decides order and augmentation, together with the seed.
+            size_px: side of the crops.
+        """
+        rng = np.random.default_rng((self._recipe.seed, epoch))
+        order = self._draw(rng)
+        template = TEMPLATES[self._recipe.template].resized(size_px)
+        size = self._recipe.batch_size
+
+        def cut(start: int) -> Batch:
+            rows = np.sort(order[start : start + size])
+            faces = self._faces
+            crops = self._recipe.augmentation.crops(faces.images[rows], faces.pupils_xy[rows], template, rng)
+            arrays = (crops, self._targets[rows], self._votes[rows])
+            return Batch(*(torch.from_numpy(array) for array in arrays))
+
+        with ThreadPoolExecutor(1) as pool:
+            upcoming = pool.submit(cut, 0)
+            for index in range(len(self)):
+                batch = upcoming.result()
+                if index + 1 < len(self):
+                    upcoming = pool.submit(cut, (index + 1) * size)
+                yield batch
+
+    def _draw(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        count = len(self._faces.labels)
+        if self._recipe.class_balance == 0:
+            return rng.permutation(count)
+        return rng.choice(count, count, p=self._odds)
+
+
+def _vote_shares(faces: TrainingFaces) -> _Distributions:
+    if faces.votes is None:
+        return np.zeros((len(faces.labels), len(VOTE_COLUMNS)), np.float32)
+    votes = faces.votes.astype(np.float32)
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True).clip(min=1), np.float32)
+
+
+def _targets(
+    recipe: Recipe, faces: TrainingFaces, votes: _Distributions, label_names: tuple[str, ...]
+) -> _Distributions:
+    """The label, blended with the raters' votes for the same classes, then smoothed."""
+    one_hot = np.eye(len(label_names), dtype=np.float32)[faces.labels]
+    if recipe.votes_blend:
+        known = votes[:, [VOTE_COLUMNS.index(name) for name in label_names]]
+        total = known.sum(axis=1, keepdims=True)
+        known = np.where(total > 0, known / total.clip(min=1e-6), one_hot)
+        one_hot = (1 - recipe.votes_blend) * one_hot + recipe.votes_blend * known
+    smooth = recipe.label_smoothing
+    return np.asarray(one_hot * (1 - smooth) + smooth / len(label_names), np.float32)
