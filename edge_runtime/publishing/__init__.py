@@ -4,7 +4,8 @@ In the order in which data flows:
 
     topics.py       where each message goes, with its QoS and retain flag       → Topics, Leaf, DELIVERY
     flat.py         flat JSON: one level, stable types, no unknown keys         → FlatPayload, encode
-    payloads.py     all that may leave the device                               → EmotionEvent, Info, Stats
+    payloads.py     all that may leave the device                               → EmotionEvent, EpisodeEvent,
+                    (emotion.py, episode.py; placed.py what they share)           Info, Stats
     contract.py     which payload travels on which leaf; asyncapi.py and contract_files.py publish it
     outbox.py       the disk queue until the broker's PUBACK                    → Outbox
     outbox_file.py  its SQLite file: rows and ledger in one transaction

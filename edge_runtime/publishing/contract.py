@@ -16,8 +16,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 from edge_runtime.publishing.flat import FlatPayload
-from edge_runtime.publishing.payloads import PAYLOADS, EmotionEvent, Info, Stats
+from edge_runtime.publishing.payloads import PAYLOADS, EmotionEvent, EpisodeEvent, Info, Stats
 from edge_runtime.publishing.topics import ROLES, Leaf
+from edge_runtime.timetable import ACTIVITIES
 
 Party = Literal["device", "admin"]
 VIEWS: Final[tuple[Party, ...]] = get_args(Party)
@@ -65,6 +66,8 @@ class Traffic:
 _PRESENCE: Final = Words("Presence", ("online", "offline"))
 _PART: Final = Words("Part", ("online", "offline", "disabled"))
 _SHUTTER: Final = Words("Shutter", ("ON", "OFF"))
+_ACTIVITY: Final = Words("Activity", (*ACTIVITIES, "none"))
+_ACTIVITY_OR_AUTO: Final = Words("ActivityOrAuto", (*ACTIVITIES, "auto"))
 
 TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
     {
@@ -73,6 +76,9 @@ TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
         ),
         Leaf.INFO: Traffic(Info, "device", "What runs on the device, why, and under which privacy policy."),
         Leaf.EMOTION: Traffic(EmotionEvent, "device", "Every window, through the outbox, oldest first."),
+        Leaf.EPISODE: Traffic(
+            EpisodeEvent, "device", "Beginning, changes and end of what lasts, through the outbox."
+        ),
         Leaf.STATE: Traffic(
             EmotionEvent, "device", "The latest window; expires after three windows (MQTT 5)."
         ),
@@ -85,6 +91,10 @@ TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
         ),
         Leaf.ENABLED_SET: Traffic(_SHUTTER, "admin", "Opens (`ON`) or closes (`OFF`) the privacy shutter."),
         Leaf.ENABLED_STATE: Traffic(_SHUTTER, "device", "Whether the privacy shutter is open."),
+        Leaf.CONTEXT_SET: Traffic(
+            _ACTIVITY_OR_AUTO, "admin", "What the room does now; `auto` goes back to the timetable."
+        ),
+        Leaf.CONTEXT_STATE: Traffic(_ACTIVITY, "device", "The activity in force, or `none`."),
     }
 )
 

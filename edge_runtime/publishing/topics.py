@@ -27,11 +27,14 @@ class Leaf(StrEnum):
     AVAILABILITY = "availability"
     INFO = "info"
     EMOTION = "emotion"
+    EPISODE = "episode"
     STATE = "state"
     STATS = "stats"
     STATUS = "status"
     ENABLED_SET = "enabled/set"
     ENABLED_STATE = "enabled/state"
+    CONTEXT_SET = "context/set"
+    CONTEXT_STATE = "context/state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,14 @@ DELIVERY = MappingProxyType(
         Leaf.AVAILABILITY: Delivery(1, True),
         Leaf.INFO: Delivery(1, True),
         Leaf.EMOTION: Delivery(1, False),
+        Leaf.EPISODE: Delivery(1, False),
         Leaf.STATE: Delivery(1, True),
         Leaf.STATS: Delivery(0, False),
         Leaf.STATUS: Delivery(1, True),
         Leaf.ENABLED_SET: Delivery(1, False),
         Leaf.ENABLED_STATE: Delivery(1, True),
+        Leaf.CONTEXT_SET: Delivery(1, False),
+        Leaf.CONTEXT_STATE: Delivery(1, True),
     }
 )
 
@@ -99,6 +105,11 @@ class Topics:
         return f"{self.base}/{Leaf.EMOTION}"
 
     @property
+    def episode(self) -> str:
+        """Beginnings, changes and ends of episodes, through the outbox."""
+        return f"{self.base}/{Leaf.EPISODE}"
+
+    @property
     def state(self) -> str:
         """The latest window, retained."""
         return f"{self.base}/{Leaf.STATE}"
@@ -117,6 +128,16 @@ class Topics:
     def enabled_state(self) -> str:
         """Whether the privacy shutter is open."""
         return f"{self.base}/{Leaf.ENABLED_STATE}"
+
+    @property
+    def context_set(self) -> str:
+        """Where an activity, or `auto`, comes from."""
+        return f"{self.base}/{Leaf.CONTEXT_SET}"
+
+    @property
+    def context_state(self) -> str:
+        """The activity in force, or `none`."""
+        return f"{self.base}/{Leaf.CONTEXT_STATE}"
 
     def status(self, role: Role) -> str:
         """`online`, `offline` or `disabled` of one part of the device."""

@@ -6,10 +6,13 @@ else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+from edge_runtime.room.index import Grade
+from edge_runtime.timetable import Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,26 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtectedZone:
+    """What of one zone of students may leave.
+
+    Attributes:
+        suppressed: fewer readable people in it than `min_group`, or, the room's numbers being known, its own
+            would tell those of fewer people elsewhere; then only `readable` is told.
+        readable: banded count.
+        positive_activity, negative_activity: as of the room; None when suppressed.
+        valence, arousal: rounded to 0.05; None when suppressed.
+    """
+
+    suppressed: bool
+    readable: Band
+    positive_activity: float | None = None
+    negative_activity: float | None = None
+    valence: float | None = None
+    arousal: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProtectedWindow:
     """One window as it may leave the device.
 
@@ -66,6 +89,17 @@ class ProtectedWindow:
         dominant: label with the largest share; None when suppressed.
         valence, arousal: rounded to 0.05; None when suppressed.
         confidence: rounded to 0.05; None when suppressed.
+        context: activity in force; None when none is, or when suppressed.
+        context_prior: that activity re-weighted the probabilities; None as `context`.
+        positive_activity, negative_activity: sums of `shares` by polarity; None when suppressed.
+        classroom_activity: P3's index, see `edge_runtime.room.index`, rounded to 0.05; None when suppressed.
+        grade: of `classroom_activity`; None when suppressed.
+        teacher_activity: rounded to 0.05; None when suppressed, when no teacher was read, and always without
+            a written agreement.
+        intensity: mean distance from neutral on the circumplex, in [0, 1], rounded to 0.05; None when
+            suppressed.
+        dominance: rounded to 0.05; None when suppressed, or when the bundle does not give it.
+        zones: name → zone of students; empty when suppressed.
     """
 
     start_s: float
@@ -81,3 +115,13 @@ class ProtectedWindow:
     valence: float | None
     arousal: float | None
     confidence: float | None
+    context: Activity | None = None
+    context_prior: bool | None = None
+    positive_activity: float | None = None
+    negative_activity: float | None = None
+    classroom_activity: float | None = None
+    grade: Grade | None = None
+    teacher_activity: float | None = None
+    intensity: float | None = None
+    dominance: float | None = None
+    zones: dict[str, ProtectedZone] = field(default_factory=dict)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from edge_runtime.publishing.payloads import EmotionEvent, EventNumber, Info, Stats
+from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, EventNumber, Info, Stats
 from edge_runtime.publishing.topics import Topics
-from edge_runtime.room.window import Band, ProtectedWindow
+from edge_runtime.room.window import Band, ProtectedWindow, ProtectedZone
 
 TOPICS = Topics("north-school", "r12", "camera-1")
 
@@ -31,6 +32,63 @@ def window(*, suppressed: bool = False, partial: bool = False, end_s: float = 60
         arousal=-0.05 if told else None,
         confidence=0.7 if told else None,
     )
+
+
+def whole_window() -> ProtectedWindow:
+    """A window that tells all that a window may tell, with one zone told and one suppressed."""
+    return replace(
+        window(),
+        context="task",
+        context_prior=True,
+        positive_activity=0.3,
+        negative_activity=0.15,
+        classroom_activity=0.45,
+        grade="good",
+        teacher_activity=0.6,
+        intensity=0.4,
+        dominance=-0.1,
+        zones={
+            "front": ProtectedZone(
+                suppressed=False,
+                readable=Band(10, 14),
+                positive_activity=0.35,
+                negative_activity=0.1,
+                valence=0.2,
+                arousal=0.1,
+            ),
+            "back": ProtectedZone(suppressed=True, readable=Band(1, 9)),
+        },
+    )
+
+
+def whole_event(seq: int = 1) -> EmotionEvent:
+    """`whole_window` as an event."""
+    return EmotionEvent.from_window(
+        whole_window(), topics=TOPICS, number=EventNumber(7, seq), ts=1_760_000_060.0, min_group=10
+    )
+
+
+def episode(seq: int = 5, **changes: Any) -> EpisodeEvent:
+    """An episode that begins, after its third window."""
+    values: dict[str, Any] = {
+        "ts": 1_760_000_180.0,
+        "site": "north-school",
+        "room": "r12",
+        "device": "camera-1",
+        "event_id": f"camera-1-7-{seq}",
+        "boot": 7,
+        "seq": seq,
+        "episode_id": "camera-1-7-5",
+        "phase": "new",
+        "kind": "negative_activity",
+        "start_ts": 1_760_000_000.0,
+        "duration_s": 180.0,
+        "windows": 3,
+        "share": 0.5,
+        "peak_share": 0.55,
+        "threshold": 0.5,
+    }
+    return EpisodeEvent(**(values | changes))
 
 
 def event(seq: int = 1, *, ts: float = 1_760_000_060.0, boot: int = 7, **changes: Any) -> EmotionEvent:

@@ -1,21 +1,33 @@
 """What may leave the device, and that nothing else can."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from publishing_parts import TOPICS, event, info, schema_faults, stats, window
+from publishing_parts import TOPICS, episode, event, info, schema_faults, stats, whole_event, window
 from pydantic import ValidationError
 
 from edge_runtime.publishing.flat import FlatPayload, encode
-from edge_runtime.publishing.payloads import PAYLOADS, EmotionEvent, EventNumber, Info, Stats, band_table
+from edge_runtime.publishing.payloads import (
+    PAYLOADS,
+    EmotionEvent,
+    EpisodeEvent,
+    EventNumber,
+    Info,
+    Stats,
+    band_table,
+)
 from edge_runtime.room.window import Band, RoomWindow
 
 SAMPLES: list[Any] = [
     pytest.param(event(), id="emotion"),
     pytest.param(event(suppressed=True), id="emotion suppressed"),
     pytest.param(event(partial=True, ts=0.0), id="emotion partial"),
+    pytest.param(whole_event(), id="emotion whole"),
+    pytest.param(episode(), id="episode new"),
+    pytest.param(episode(8, phase="end"), id="episode end"),
     pytest.param(info(), id="info"),
     pytest.param(info().model_copy(update={"deployment_contact": "Müller, r 3"}), id="info with contact"),
     pytest.param(stats(), id="stats"),
@@ -51,10 +63,122 @@ WIRE = {
     "reading_anxiety": 0.15,
 }
 TOLD = ("dominant", "valence", "arousal", "confidence")
+# What `whole_event` says more than `event`.
+MORE = {
+    "context": "task",
+    "context_prior": 1,
+    "positive_activity": 0.3,
+    "negative_activity": 0.15,
+    "classroom_activity": 0.45,
+    "grade": "good",
+    "teacher_activity": 0.6,
+    "intensity": 0.4,
+    "dominance": -0.1,
+    "zone_front_suppressed": 0,
+    "zone_front_readable_min": 10,
+    "zone_front_readable_max": 14,
+    "zone_front_positive_activity": 0.35,
+    "zone_front_negative_activity": 0.1,
+    "zone_front_valence": 0.2,
+    "zone_front_arousal": 0.1,
+    "zone_back_suppressed": 1,
+    "zone_back_readable_min": 1,
+    "zone_back_readable_max": 9,
+}
+EPISODE = json.loads(encode(episode()))
+GOLDENS = sorted((Path(__file__).parent / "goldens").glob("*/*.json"))
 
 
 def test_a_window_becomes_this_very_json() -> None:
     assert json.loads(encode(event())) == WIRE
+
+
+def test_a_window_that_tells_all_becomes_this_very_json() -> None:
+    assert json.loads(encode(whole_event())) == WIRE | MORE
+
+
+@pytest.mark.parametrize("golden", GOLDENS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_payload_of_an_earlier_roomtone_is_still_read_and_valid(golden: Path) -> None:
+    wire = json.loads(golden.read_bytes())
+    (payload_class,) = (known for known in PAYLOADS if wire["schema"] == known.SCHEMA_ID)
+    assert json.loads(encode(payload_class.decode(golden.read_bytes()))).items() >= wire.items()
+    assert schema_faults(wire, payload_class.json_schema()) == []
+
+
+def test_there_are_goldens_of_every_payload() -> None:
+    assert {json.loads(golden.read_bytes())["schema"] for golden in GOLDENS} == {
+        payload_class.SCHEMA_ID for payload_class in PAYLOADS
+    }
+
+
+@pytest.mark.parametrize("key", MORE)
+def test_a_suppressed_window_admits_none_of_the_later_keys(key: str) -> None:
+    wire = json.loads(encode(event(suppressed=True))) | {key: MORE[key]}
+    assert schema_faults(wire, EmotionEvent.json_schema()) != []
+    with pytest.raises(ValueError, match="nothing but"):
+        EmotionEvent.decode(json.dumps(wire).encode())
+
+
+@pytest.mark.parametrize(
+    "missing", [*(key for key in MORE if key.startswith("zone_")), "context", "context_prior", "grade"]
+)
+def test_keys_that_belong_together_are_not_told_alone(missing: str) -> None:
+    wire = {key: value for key, value in (WIRE | MORE).items() if key != missing}
+    with pytest.raises(ValueError, match=r"without|zone"):
+        EmotionEvent.decode(json.dumps(wire).encode())
+
+
+@pytest.mark.parametrize("missing", ["context", "context_prior", "grade", "positive_activity"])
+def test_the_schema_too_knows_which_keys_belong_together(missing: str) -> None:
+    wire = {key: value for key, value in (WIRE | MORE).items() if key != missing}
+    faults = schema_faults(wire, EmotionEvent.json_schema())
+    assert set(faults) == {f"$: {missing!r} is a required property"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"grade": "excellent"}, "grade is", id="a grade of another activity"),
+        pytest.param({"grade": "poor"}, "grade", id="no grade"),
+        pytest.param({"context": "assembly"}, "context", id="no activity"),
+        pytest.param({"context_prior": 2}, "context_prior", id="a flag of 2"),
+        pytest.param({"negative_activity": 0.75}, "more than 1", id="more activity than people"),
+        pytest.param({"intensity": -0.05}, "intensity", id="a negative intensity"),
+        pytest.param({"teacher_activity": 0.61}, "finer", id="a teacher finer than the step"),
+        pytest.param({"zone_front_readable_max": 9}, "fewer people", id="few people in a zone that is told"),
+        pytest.param({"zone_back_valence": 0.1}, "zone", id="a suppressed zone that tells"),
+        pytest.param({"zone_front_valence": 0.11}, "finer", id="a zone finer than the step"),
+        pytest.param({"zone_front_valence": 3.0}, "zone_balances", id="a zone out of range"),
+        pytest.param({"zone_front_share_sad": 0.1}, "zone_front_share_sad", id="a zone's label"),
+        pytest.param({"zone_Front_suppressed": 1}, "zone_Front", id="no zone's name"),
+    ],
+)
+def test_a_whole_event_that_breaks_its_word_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EmotionEvent.decode(json.dumps(WIRE | MORE | changes).encode())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"phase": "begin"}, "phase", id="no phase"),
+        pytest.param({"phase": "end"}, "episode_id", id="an end with the id of the beginning"),
+        pytest.param({"episode_id": "camera-1-7-4"}, "episode_id", id="a beginning with another's id"),
+        pytest.param({"episode_id": "camera-2-7-5"}, "not of this device", id="an episode of another device"),
+        pytest.param({"event_id": "camera-1-7-6"}, "event_id", id="an id of another event"),
+        pytest.param({"share": 0.45}, "threshold", id="below the threshold"),
+        pytest.param({"share": 0.6}, "peak", id="above the peak"),
+        pytest.param({"share": 0.51}, "finer", id="finer than the step"),
+        pytest.param({"windows": 0}, "windows", id="no window"),
+        pytest.param({"duration_s": -1.0}, "duration_s", id="a negative duration"),
+        pytest.param({"start_ts": 1_760_000_181.0}, "begins after", id="a beginning in the future"),
+        pytest.param({"kind": "a b"}, "kind", id="no name"),
+        pytest.param({"track": 3}, "track", id="a track"),
+    ],
+)
+def test_an_episode_that_breaks_its_word_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EpisodeEvent.decode(json.dumps(EPISODE | changes).encode())
 
 
 def test_a_suppressed_window_tells_its_counts_and_nothing_else() -> None:
@@ -80,7 +204,9 @@ def test_a_payload_keeps_its_json_schema(payload: FlatPayload) -> None:
     assert schema_faults(json.loads(encode(payload)), payload.json_schema()) == []
 
 
-@pytest.mark.parametrize("payload", [event(), info(), stats()], ids=["emotion", "info", "stats"])
+@pytest.mark.parametrize(
+    "payload", [whole_event(), episode(), info(), stats()], ids=["emotion", "episode", "info", "stats"]
+)
 @pytest.mark.parametrize(
     "key",
     [
@@ -212,7 +338,7 @@ def test_no_key_of_a_window_may_be_absent(missing: str) -> None:
 
 
 def test_a_reader_that_is_older_than_the_device_passes_over_new_keys() -> None:
-    data = json.dumps(WIRE | {"grade": 3}).encode()
+    data = json.dumps(WIRE | {"weather": 3}).encode()
     assert EmotionEvent.decode(data, allow_new_keys=True) == event()
 
 
@@ -267,6 +393,7 @@ def test_payloads_cannot_be_changed_after_they_were_made() -> None:
 def test_every_class_has_its_own_schema_id() -> None:
     ids = {payload_class.json_schema()["$id"] for payload_class in PAYLOADS}
     assert ids == {
-        f"urn:roomtone:{name}/1" for name in ("roomtone-emotion", "roomtone-info", "roomtone-stats")
+        f"urn:roomtone:{name}/1"
+        for name in ("roomtone-emotion", "roomtone-episode", "roomtone-info", "roomtone-stats")
     }
-    assert {EmotionEvent, Info, Stats} == set(PAYLOADS)
+    assert {EmotionEvent, EpisodeEvent, Info, Stats} == set(PAYLOADS)

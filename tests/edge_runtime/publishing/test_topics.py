@@ -14,6 +14,7 @@ BASE = "roomtone/north-school/r12/camera-1"
         (TOPICS.availability, f"{BASE}/availability"),
         (TOPICS.info, f"{BASE}/info"),
         (TOPICS.emotion, f"{BASE}/emotion"),
+        (TOPICS.episode, f"{BASE}/episode"),
         (TOPICS.state, f"{BASE}/state"),
         (TOPICS.stats, f"{BASE}/stats"),
         (TOPICS.status("capture"), f"{BASE}/status/capture"),
@@ -21,6 +22,8 @@ BASE = "roomtone/north-school/r12/camera-1"
         (TOPICS.status("outbox"), f"{BASE}/status/outbox"),
         (TOPICS.enabled_set, f"{BASE}/enabled/set"),
         (TOPICS.enabled_state, f"{BASE}/enabled/state"),
+        (TOPICS.context_set, f"{BASE}/context/set"),
+        (TOPICS.context_state, f"{BASE}/context/state"),
     ],
 )
 def test_a_topic_is_root_site_room_device_and_leaf(topic: str, expected: str) -> None:
@@ -33,11 +36,14 @@ def test_a_topic_is_root_site_room_device_and_leaf(topic: str, expected: str) ->
         ("availability", 1, True),
         ("info", 1, True),
         ("emotion", 1, False),
+        ("episode", 1, False),
         ("state", 1, True),
         ("stats", 0, False),
         ("status", 1, True),
         ("enabled/set", 1, False),
         ("enabled/state", 1, True),
+        ("context/set", 1, False),
+        ("context/state", 1, True),
     ],
 )
 def test_each_leaf_travels_as_the_design_says(leaf: str, qos: int, retain: bool) -> None:

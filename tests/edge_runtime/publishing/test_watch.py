@@ -98,7 +98,7 @@ def test_a_cleared_retained_value_is_no_foreign_message(board: RoomBoard) -> Non
 
 
 def test_a_newer_device_with_more_keys_is_shown(board: RoomBoard) -> None:
-    wire = json.loads(encode(event())) | {"grade": 3}
+    wire = json.loads(encode(event())) | {"weather": 3}
     assert board.take(TOPICS.emotion, json.dumps(wire).encode()) == event()
 
 

@@ -179,6 +179,8 @@ def test_a_protected_window_has_room_for_aggregates_only():
     assert names == {
         "start_s", "end_s", "is_partial", "frames", "suppressed", "seen", "readable",
         "shares", "readings", "dominant", "valence", "arousal", "confidence",
+        "context", "context_prior", "positive_activity", "negative_activity", "classroom_activity", "grade",
+        "teacher_activity", "intensity", "dominance", "zones",
     }  # fmt: skip
     told = protect(window(), LABELS, 10)
     for name in names:
