@@ -33,7 +33,9 @@ from edge_runtime.outlet import Outlet, shutter_path
 from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
 from edge_runtime.room.privacy import protect
 from edge_runtime.room.window import RoomWindow
+from edge_runtime.service_manager import ServiceManager
 from edge_runtime.shutter import Shutter
+from edge_runtime.status_file import StatusFile
 
 _log = logging.getLogger(__name__)
 
@@ -86,14 +88,18 @@ class Agent:
         self._source: FrameSource | None = None
         self._closed_sources = SourceCounters()
         self._windows = 0
+        self._manager = ServiceManager.from_environment()
+        self._status = StatusFile(config)
 
     def __enter__(self) -> Self:
         check_lawful(self.config.deployment)
+        self._status.write("starting")
         # OpenCV's threads are the process's, and it is the scan that needs them.
         cv2.setNumThreads(self.config.faces.scan_threads)
         with ExitStack() as opening:
             self._bundle = open_bundle(self.config.inference.bundle or default_bundle_path())
             self._choice = open_engine(self._bundle, self.config.inference)
+            self._status.bundle = self._bundle.digest
             self._analysis = opening.enter_context(
                 RoomAnalysis(self.config, self._bundle.manifest, self._choice.engine)
             )
@@ -104,10 +110,14 @@ class Agent:
             )
             self._meter = Meter(self.config, self._outlet)
             self._resources = opening.pop_all()
+        self._manager.ready()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._manager.stopping()
         self._resources.close()
+        if exc_info[0] is None:
+            self._status.write("stopped")
 
     def info(self) -> Info:
         """What runs here, and why."""
@@ -160,6 +170,10 @@ class Agent:
             self._emit(self._analysis.process(frame))
         elif source.has_monotonic_clock:
             self._emit(self._analysis.advance(time.monotonic()))
+        if (
+            frame is not None or not source.online
+        ):  # a camera that is known to be away is no pipeline that hangs
+            self._manager.alive()
         return True
 
     def _stay_shut(self) -> None:
@@ -170,6 +184,7 @@ class Agent:
             self._close_source()
         self._outlet.set_status("capture", "disabled")
         self._outlet.set_enabled(False)
+        self._manager.alive()
         self._shutter.wait_for_change(_READ_TIMEOUT_S)
 
     def _open_source(self) -> FrameSource:
@@ -217,4 +232,6 @@ class Agent:
         if outbox is not None:
             self._outlet.set_status("outbox", "online" if outbox.problem is None else "offline")
         self._outlet.publish_stats(stats)
+        self._status.write("running", stats, windows=self._windows)
+        self._manager.status(f"{stats.health}: {stats.fps:g} frames/s, {self._windows} windows")
         return stats

@@ -28,6 +28,7 @@ _DEVICE: Final = {
         "edge_runtime.commands.mqtt:app",
         "The contract as JSON Schema and AsyncAPI; forget a device that is gone.",
     ),
+    "health": ("edge_runtime.commands.health:app", "Say whether the agent on this machine is healthy."),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
 }
