@@ -16,6 +16,7 @@
     │   └── BrokerRefusedError            connected, but credentials or ACL were refused
     ├── OutboxError                  10   the disk queue between a window and the broker
     ├── MissingExtraError            11   an optional part is not installed
+    ├── HistoryError                 17   the database of what was published
     └── of the workstation, in their own modules:
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
@@ -163,6 +164,16 @@ class OutboxError(RoomtoneError):
     def __init__(self, path: Path | str, problem: str, *, hint: str = "") -> None:
         self.path, self.problem = Path(path), problem
         super().__init__(f"outbox {path}: {problem}", hint=hint)
+
+
+class HistoryError(RoomtoneError):
+    """The database of what was published; `store` is its url without a password."""
+
+    exit_code = 17
+
+    def __init__(self, store: str, problem: str, *, hint: str = "") -> None:
+        self.store, self.problem = store, problem
+        super().__init__(f"store {store}: {problem}", hint=hint)
 
 
 class MissingExtraError(RoomtoneError):
