@@ -34,12 +34,15 @@ _DEVICE: Final = {
 }
 # package → the extra that brings it
 _EXTRAS: Final = {
+    "alembic": "dashboard",
     "amqtt": "demo",
     "matplotlib": "export,calibrate",
     "onnx": "export",
     "onnxscript": "export",
     "openvino": "openvino",
+    "psycopg": "dashboard",
     "safetensors": "export",
+    "sqlalchemy": "dashboard",
     "torch": "export",
 }
 _WORKSTATION: Final = {

@@ -29,12 +29,13 @@ class WindowPoint:
         seen_min, seen_max, readable_min, readable_max: bands of counts; means of the ends for several windows.
         shares, readings: name → share in [0, 1]; empty when every window was suppressed.
         dominant: the label with the largest share.
-        valence, arousal: in [-1, 1].
-        confidence, positive_activity, negative_activity, classroom_activity: in [0, 1].
+        valence, arousal, dominance: in [-1, 1].
+        confidence, intensity, positive_activity, negative_activity, classroom_activity, teacher_activity: in
+            [0, 1].
         context, grade: the word; for several windows the one in force longest.
         partial: 1 when a single window was cut short.
         received_ts, clock, event_id: of a single window; None for several.
-        more: further keys of a single window, as they came.
+        more: further keys of a single window, as on the wire (`context_prior`, zones).
     """
 
     device: str
@@ -56,6 +57,9 @@ class WindowPoint:
     positive_activity: float | None = None
     negative_activity: float | None = None
     classroom_activity: float | None = None
+    teacher_activity: float | None = None
+    intensity: float | None = None
+    dominance: float | None = None
     context: str | None = None
     grade: str | None = None
     partial: int = 0
@@ -85,6 +89,9 @@ MEANS = (
     "positive_activity",
     "negative_activity",
     "classroom_activity",
+    "teacher_activity",
+    "intensity",
+    "dominance",
 )
 BANDS = ("seen_min", "seen_max", "readable_min", "readable_max")
 

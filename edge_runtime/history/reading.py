@@ -19,6 +19,7 @@ from edge_runtime.history.points import (
     StatsPoint,
     WindowPoint,
     WordChange,
+    merge,
     thin,
 )
 
@@ -115,8 +116,8 @@ def hourly_means(
         .where(table.c.device_id.in_(names), table.c.start_ts > start_ts - _HOUR_S, table.c.start_ts < end_ts)
         .order_by(table.c.start_ts)
     )
-    return [
-        WindowPoint(
+    means = {
+        (number, begin): WindowPoint(
             device=names[number],
             start_ts=begin,
             ts=begin + _HOUR_S,
@@ -126,7 +127,26 @@ def hourly_means(
             **dict(zip(_TOLD, told, strict=True)),
         )
         for number, begin, count, suppressed, seconds, *told in connection.execute(query)
-    ]
+    }
+    for number, begin in _stale_hours(connection, names, start_ts, end_ts):
+        points = single_windows(connection, {number: names[number]}, begin, begin + _HOUR_S)
+        known = means.get((number, begin))
+        if points and (known is None or known.windows <= len(points)):  # else retention took the others
+            means[number, begin] = merge(points)
+    return sorted(means.values(), key=attrgetter("ts"))
+
+
+def _stale_hours(
+    connection: Connection, names: Mapping[int, str], start_ts: float, end_ts: float
+) -> set[tuple[int, float]]:
+    """Hours that are not rolled up, or not any more."""
+    table = tables.stale_hours
+    query = (
+        select(table.c.device_id, table.c.start_ts)
+        .where(table.c.device_id.in_(names), table.c.start_ts > start_ts - _HOUR_S, table.c.start_ts < end_ts)
+        .distinct()
+    )
+    return {(row.device_id, row.start_ts) for row in connection.execute(query)}
 
 
 def episodes(connection: Connection, place: tuple[str, str], start_ts: float, end_ts: float) -> list[Episode]:

@@ -27,13 +27,11 @@ class EventRecord:
         received_ts: unix time of its arrival, s, by the collector's clock.
         clock: how the two clocks agree: `late` events waited in an outbox or come from a clock that is behind;
             `early` ones claim a future.
-        more: wire keys that this version does not know, as they came.
     """
 
     event: EmotionEvent | EpisodeEvent
     received_ts: float
     clock: Clock
-    more: dict[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from edge_runtime.history.points import (
     WindowPoint,
     WordChange,
 )
-from edge_runtime.history.records import Place, Record
+from edge_runtime.history.records import Record
 from edge_runtime.history.upkeep import Retention
 from edge_runtime.history.writing import WriteReport
 
@@ -55,7 +55,7 @@ class HistoryStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
-        self._numbers: dict[Place, int] = {}
+        self._memory = writing.Memory()
         self.url = engine.url.render_as_string(hide_password=True)
 
     def __enter__(self) -> Self:
@@ -72,21 +72,24 @@ class HistoryStore:
         """Writes all of the records, or none of them; what the store has already is not written twice."""
         try:
             with mapped(self._engine), self._writer.begin() as connection:
-                report, numbers = writing.write(connection, records, self._numbers)
+                report, learnt = writing.write(connection, records, self._memory)
         except HistoryError:
-            self._numbers = {}  # perhaps another process forgot a device
+            self._memory = writing.Memory()  # perhaps another process forgot a device
             raise
-        self._numbers |= numbers
+        self._memory.learn(learnt)
         return report
 
-    def roll_up(self) -> int:
-        """Brings the hourly means up to date with the windows.
+    def roll_up(self, now_ts: float) -> int:
+        """Computes hourly means, of some hours that are over and got windows since; call until it returns 0.
+
+        Args:
+            now_ts: unix time, s.
 
         Returns:
-            How many hours were computed anew.
+            How many hours were computed.
         """
         with mapped(self._engine), self._writer.begin() as connection:
-            return upkeep.roll_up(connection)
+            return upkeep.roll_up(connection, now_ts)
 
     def forget(self, retention: Retention, now_ts: float) -> int:
         """Deletes what is older than it may be kept, and gives the room back to the disk.
@@ -115,8 +118,8 @@ class HistoryStore:
     ) -> list[WindowPoint]:
         """A room's windows over a time, by time; of all its devices together.
 
-        Up to `reading.RAW_SPAN_S` single windows are read, for longer the hourly means. More than `max_points`
-        are merged with their neighbours.
+        Up to `reading.RAW_SPAN_S` single windows are read, for longer the hourly means, those of running hours
+        computed on the way. More than `max_points` are merged with their neighbours.
 
         Args:
             site: of the room.

@@ -1,9 +1,8 @@
 """The tables of the history store, for SQLite and PostgreSQL alike. `migrations/` brings a store to this form.
 
 One row of `devices` per site, room and name: a device that moves is a device anew, and its past stays where it
-was. A window is known by `(device_id, boot, seq)`, which is its `event_id` taken apart. Keys that every window
-has are columns, so that SQL and Grafana reach them; key families are JSON objects; what a newer device says
-beyond that is kept in `more`.
+was. A window is known by `(device_id, boot, seq)`, which is its `event_id` taken apart. What pages and Grafana
+draw has a column; shares and readings are JSON objects, other keys of the contract are in `more`.
 
 Times are unix seconds. `ts` is the device's clock, `received_ts` the collector's.
 """
@@ -72,11 +71,11 @@ windows: Final = Table(
     Column("window_s", Float(53), nullable=False),
     Column("suppressed", SmallInteger, nullable=False),
     Column("partial", SmallInteger, nullable=False),
-    Column("seen_min", Integer, nullable=False),
-    Column("seen_max", Integer, nullable=False),
-    Column("readable_min", Integer, nullable=False),
-    Column("readable_max", Integer, nullable=False),
-    Column("min_group", Integer, nullable=False),
+    Column("seen_min", BigInteger, nullable=False),
+    Column("seen_max", BigInteger, nullable=False),
+    Column("readable_min", BigInteger, nullable=False),
+    Column("readable_max", BigInteger, nullable=False),
+    Column("min_group", BigInteger, nullable=False),
     Column("dominant", String(32)),
     Column("valence", Float(53)),
     Column("arousal", Float(53)),
@@ -85,6 +84,9 @@ windows: Final = Table(
     Column("positive_activity", Float(53)),
     Column("negative_activity", Float(53)),
     Column("classroom_activity", Float(53)),
+    Column("teacher_activity", Float(53)),
+    Column("intensity", Float(53)),
+    Column("dominance", Float(53)),
     Column("grade", String(32)),
     Column("shares", JSON, nullable=False),
     Column("readings", JSON, nullable=False),
@@ -113,6 +115,9 @@ hours: Final = Table(
     Column("positive_activity", Float(53)),
     Column("negative_activity", Float(53)),
     Column("classroom_activity", Float(53)),
+    Column("teacher_activity", Float(53)),
+    Column("intensity", Float(53)),
+    Column("dominance", Float(53)),
     Column("grade", String(32)),
     Column("shares", JSON, nullable=False),
     Column("readings", JSON, nullable=False),
@@ -144,7 +149,7 @@ episode_events: Final = Table(
     Column("kind", String(64), nullable=False),
     Column("start_ts", Float(53), nullable=False),
     Column("duration_s", Float(53), nullable=False),
-    Column("windows", Integer, nullable=False),
+    Column("windows", BigInteger, nullable=False),
     Column("share", Float(53), nullable=False),
     Column("peak_share", Float(53), nullable=False),
     Column("threshold", Float(53), nullable=False),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, exists, or_, select
+from sqlalchemy import Connection, Table, delete, exists, or_, select, tuple_
 
 from edge_runtime.history import reading, tables
 from edge_runtime.history.points import WindowPoint, merge
-from edge_runtime.history.writing import HOUR_S, upserting
+from edge_runtime.history.writing import HOUR_GRACE_S, HOUR_S, upserting
 
 DAY_S: Final = 86_400.0
-HOURS_AT_ONCE: Final = 2000  # in one transaction, so that pages and other collectors are not kept waiting
+HOURS_AT_ONCE: Final = 50  # in one transaction, so that no other writer is kept waiting
+_NUMBERS_AT_ONCE: Final = 10_000  # bound parameters of one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,21 @@ class Retention:
             raise ValueError("every kind is kept for some time, and hourly means at least as long as windows")
 
 
-def roll_up(connection: Connection) -> int:
-    """Computes hours anew that got windows since they were last computed; see `HistoryStore.roll_up`."""
+def roll_up(connection: Connection, now_ts: float) -> int:
+    """Computes some hours that are over and got windows since; see `HistoryStore.roll_up`."""
     marks = tables.stale_hours
-    found = connection.execute(
-        select(marks.c.id, marks.c.device_id, marks.c.start_ts).order_by(marks.c.id).limit(HOURS_AT_ONCE)
-    ).all()
-    hours = sorted({(device, start) for _, device, start in found})
+    stale = (
+        select(marks.c.device_id, marks.c.start_ts)
+        .where(marks.c.start_ts <= now_ts - HOUR_S - HOUR_GRACE_S)
+        .distinct()
+        .limit(HOURS_AT_ONCE)
+    )
+    hours = sorted((row.device_id, row.start_ts) for row in connection.execute(stale))
+    if not hours:
+        return 0
+    of_hours = tuple_(marks.c.device_id, marks.c.start_ts).in_(hours)
+    # By number: another collector may mark the same hour meanwhile, and its mark must stay.
+    seen = connection.execute(select(marks.c.id).where(of_hours)).scalars().all()
     rows = []
     for device, start in hours:
         if points := reading.single_windows(connection, {device: ""}, start, start + HOUR_S):
@@ -54,9 +63,8 @@ def roll_up(connection: Connection) -> int:
             where=tables.hours.c.windows <= statement.excluded.windows,
         )
         connection.execute(statement, rows)
-    if found:
-        # By number: another collector may have marked the same hour meanwhile, and that mark must stay.
-        connection.execute(delete(marks).where(marks.c.id.in_([number for number, *_ in found])))
+    for first in range(0, len(seen), _NUMBERS_AT_ONCE):
+        connection.execute(delete(marks).where(marks.c.id.in_(seen[first : first + _NUMBERS_AT_ONCE])))
     return len(hours)
 
 

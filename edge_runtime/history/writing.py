@@ -8,7 +8,7 @@ one name; the later event is kept whole in `conflicts`, and the history stays th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ from edge_runtime.history.records import EventRecord, InfoRecord, Place, Record,
 from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats, encode
 
 HOUR_S: Final = 3600.0
+HOUR_GRACE_S: Final = (
+    120.0  # an hour is rolled up so long after its end; collectors' clocks agree better than that
+)
 
 # Keys of `EmotionEvent` and `Stats` that have a column of their own name; the rest goes to `more`.
 _WINDOW_COLUMNS: Final = (
@@ -42,6 +45,9 @@ _WINDOW_COLUMNS: Final = (
     "positive_activity",
     "negative_activity",
     "classroom_activity",
+    "teacher_activity",
+    "intensity",
+    "dominance",
     "grade",
 )
 _EPISODE_COLUMNS: Final = (
@@ -90,24 +96,41 @@ class WriteReport:
     conflicts: tuple[str, ...] = field(default=())
 
 
-def write(
-    connection: Connection, records: Sequence[Record], known: Mapping[Place, int]
-) -> tuple[WriteReport, dict[Place, int]]:
+@dataclass(slots=True)
+class Memory:
+    """What a writer need not ask the database again.
+
+    Attributes:
+        numbers: of devices.
+        marked: hours of devices that it marked as stale while they ran; nobody rolls them up before they end.
+    """
+
+    numbers: dict[Place, int] = field(default_factory=dict)
+    marked: set[tuple[int, float]] = field(default_factory=set)
+
+    def learn(self, new: Memory) -> None:
+        """Takes over what a transaction brought, once it is committed."""
+        self.numbers |= new.numbers
+        latest = max((start for _, start in new.marked), default=0.0)
+        self.marked = {hour for hour in self.marked | new.marked if hour[1] > latest - 2 * HOUR_S}
+
+
+def write(connection: Connection, records: Sequence[Record], known: Memory) -> tuple[WriteReport, Memory]:
     """Writes a batch.
 
     Args:
         connection: in a transaction.
         records: in the order in which they came.
-        known: numbers of devices, from earlier batches.
+        known: from earlier batches.
 
     Returns:
-        The report, and the numbers of the batch's devices; both hold when the transaction is committed.
+        The report, and what was learnt; both hold when the transaction is committed.
     """
     seen: dict[Place, float] = {}
     for record in records:
         place = place_of(record)
         seen[place] = max(record.received_ts, seen.get(place, 0.0))
-    numbers = _device_numbers(connection, seen, known)
+    numbers = _device_numbers(connection, seen, known.numbers)
     events = [record for record in records if isinstance(record, EventRecord)]
     windows = [record for record in events if isinstance(record.event, EmotionEvent)]
     phases = [record for record in events if isinstance(record.event, EpisodeEvent)]
@@ -117,9 +140,7 @@ def write(
     new_phases, phases_twice, phase_conflicts = _write_events(
         connection, tables.episode_events, phases, [_episode_row(r, numbers) for r in phases]
     )
-    if stale := sorted({(row["device_id"], row["ts"] // HOUR_S * HOUR_S) for row in new_windows}):
-        marks = [{"device_id": device, "start_ts": start} for device, start in stale]
-        connection.execute(insert(tables.stale_hours), marks)
+    marked = _mark_stale_hours(connection, new_windows, known.marked)
     if conflicts or phase_conflicts:
         connection.execute(
             insert(tables.conflicts), [_conflict_row(r, numbers) for r in (*conflicts, *phase_conflicts)]
@@ -135,7 +156,7 @@ def write(
             f"{r.event.site}/{r.event.room}/{r.event.event_id}" for r in conflicts + phase_conflicts
         ),
     )
-    return report, numbers
+    return report, Memory(numbers, marked)
 
 
 def place_of(record: Record) -> Place:
@@ -243,8 +264,24 @@ def _of_event(record: EventRecord, numbers: Mapping[Place, int], more: dict[str,
         "received_ts": record.received_ts,
         "clock": record.clock,
         "fingerprint": int.from_bytes(digest, "big", signed=True),
-        "more": more | record.more,
+        "more": more,
     }
+
+
+def _mark_stale_hours(
+    connection: Connection, new: Sequence[dict[str, Any]], marked: Set[tuple[int, float]]
+) -> set[tuple[int, float]]:
+    """Marks the hours of new windows for the next roll-up, each running hour once.
+
+    Returns:
+        The running hours among them.
+    """
+    hours = {(row["device_id"], row["ts"] // HOUR_S * HOUR_S): row["received_ts"] for row in new}
+    running = {hour for hour, received_ts in hours.items() if received_ts < hour[1] + HOUR_S}
+    if stale := sorted(hours.keys() - (running & marked)):
+        marks = [{"device_id": device, "start_ts": start} for device, start in stale]
+        connection.execute(insert(tables.stale_hours), marks)
+    return running
 
 
 def _conflict_row(record: EventRecord, numbers: Mapping[Place, int]) -> dict[str, Any]:
