@@ -29,6 +29,10 @@ _DEVICE: Final = {
         "The contract as JSON Schema and AsyncAPI; forget a device that is gone.",
     ),
     "health": ("edge_runtime.commands.health:app", "Say whether the agent on this machine is healthy."),
+    "doctor": (
+        "edge_runtime.commands.doctor:app",
+        "What is wrong with this device, and what to do about it.",
+    ),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
 }
@@ -36,6 +40,7 @@ _DEVICE: Final = {
 _EXTRAS: Final = {
     "alembic": "dashboard",
     "amqtt": "demo",
+    "cryptography": "provision",
     "matplotlib": "export,calibrate",
     "onnx": "export",
     "onnxscript": "export",

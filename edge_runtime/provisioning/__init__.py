@@ -1,0 +1,1 @@
+"""What an installer and a maintainer do with a device."""

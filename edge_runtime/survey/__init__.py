@@ -1,0 +1,1 @@
+"""The site survey: what a camera in this place can read, seat by seat."""
