@@ -70,9 +70,7 @@ def look(config: Config, measure_s: float = _MEASURE_S) -> Iterator[Finding]:
     patient = _without_pauses(config.camera)
     try:
         with open_source(patient, camera_id=config.device.device) as source:
-            if isinstance(source, LiveCamera) and not source.wait_until_open(
-                patient.open_timeout_s + _START_S
-            ):
+            if isinstance(source, LiveCamera) and not _opens(source, patient.open_timeout_s + _START_S):
                 yield _unopened(name, source)
                 return
             footage = watch(source, measure_s, patience_s=patient.read_timeout_s + _START_S)

@@ -15,7 +15,9 @@ from edge_runtime.publishing.credentials import Credentials
 
 def doctor(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edge_runtime", "doctor", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environ or None)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=environ or None
+    )
 
 
 def write_config(folder: Path, bundle: Path, broker: Mosquitto | None, **deployment: str) -> Path:
@@ -42,7 +44,17 @@ def test_a_healthy_device_ends_with_0_and_its_password_is_not_shown(
     report = json.loads(done.stdout)
     assert report["schema"] == "roomtone-doctor/1"
     status = {line["check"]: line["status"] for line in report["checks"]}
-    for check in ("configuration", "lawful", "disk", "camera", "bundle", "engine", "mqtt", "publish", "listeners"):
+    for check in (
+        "configuration",
+        "lawful",
+        "disk",
+        "camera",
+        "bundle",
+        "engine",
+        "mqtt",
+        "publish",
+        "listeners",
+    ):
         assert status[check] == "ok", check
     assert all(line["next_step"] for line in report["checks"] if line["status"] in ("warn", "fail"))
     assert PASSWORD.strip() not in done.stdout + done.stderr
