@@ -106,7 +106,13 @@ class Agent:
             opening.callback(self._close_source)
             self._shutter = Shutter(shutter_path(self.config))
             self._outlet = opening.enter_context(
-                Outlet(self.config, info=self.info, on_enabled=self._shutter.set, stream=self._stream)
+                Outlet(
+                    self.config,
+                    info=self.info,
+                    on_enabled=self._shutter.set,
+                    labels=self._bundle.manifest.labels,
+                    stream=self._stream,
+                )
             )
             self._meter = Meter(self.config, self._outlet)
             self._resources = opening.pop_all()

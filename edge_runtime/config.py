@@ -236,6 +236,15 @@ class MqttSection(_Section):
         return self
 
 
+class DiscoverySection(_Section):
+    """Home Assistant finds the device by itself."""
+
+    enabled: bool = Field(False, description="tell Home Assistant of this device and its entities")
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = Field(
+        "homeassistant", description="the discovery prefix that is set in Home Assistant"
+    )
+
+
 class OutboxSection(_Section):
     """The disk queue between a window's closing and the broker's acknowledgement."""
 
@@ -265,6 +274,7 @@ class Config(_Section):
     inference: InferenceSection = InferenceSection()
     room: RoomSection = RoomSection()
     mqtt: MqttSection = MqttSection()
+    discovery: DiscoverySection = DiscoverySection()
     outbox: OutboxSection = OutboxSection()
     stats: StatsSection = StatsSection()
 

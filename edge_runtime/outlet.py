@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Self
 
+from edge_runtime.bundle import Label
 from edge_runtime.config import Config, DeviceSection
 from edge_runtime.errors import OutboxError
 from edge_runtime.publishing.client import Publisher, StatusWord
 from edge_runtime.publishing.credentials import load_credentials
+from edge_runtime.publishing.discovery import Discovery
 from edge_runtime.publishing.outbox import Outbox
 from edge_runtime.publishing.payloads import EmotionEvent, EventNumber, Info, Stats, encode
 from edge_runtime.publishing.topics import Role, Topics
@@ -50,6 +52,7 @@ class Outlet:
         config: checked; without `mqtt.url` nothing is published and no outbox is opened.
         info: what `info` says; asked on every connection.
         on_enabled: called with the privacy shutter's commands, from the publisher's thread.
+        labels: of the bundle, for Home Assistant's discovery.
         stream: gets each event as one JSON line, flushed; None: no lines.
     """
 
@@ -59,10 +62,12 @@ class Outlet:
         *,
         info: Callable[[], Info],
         on_enabled: Callable[[bool], None],
+        labels: Sequence[Label] = (),
         stream: IO[str] | None = None,
     ) -> None:
         self.topics = Topics(config.device.site, config.device.room, config.device.device)
         self._config, self._info, self._on_enabled, self._stream = config, info, on_enabled, stream
+        self._labels = labels
         self._numbers = itertools.count(1)
         self._boot = int(time.time())
         self._resources = ExitStack()
@@ -97,8 +102,20 @@ class Outlet:
                 load_credentials(),
                 info=self._info,
                 on_enabled=self._on_enabled,
+                discovery=self._discovery(),
                 drain_rate_hz=settings.drain_rate_hz,
             )
+        )
+
+    def _discovery(self) -> Discovery | None:
+        if not self._config.discovery.enabled:
+            return None
+        return Discovery.describing(
+            self.topics,
+            prefix=self._config.discovery.prefix,
+            labels=self._labels,
+            window_s=self._config.room.window_s,
+            stats_s=self._config.stats.interval_s,
         )
 
     def __exit__(self, *exc_info: object) -> None:

@@ -7,6 +7,7 @@ In the order in which data flows:
     payloads.py     all that may leave the device                               → EmotionEvent, EpisodeEvent,
                     (emotion.py, episode.py; placed.py what they share)           Info, Stats
     contract.py     which payload travels on which leaf; asyncapi.py and contract_files.py publish it
+    discovery.py    the device described to Home Assistant                      → Discovery
     outbox.py       the disk queue until the broker's PUBACK                    → Outbox
     outbox_file.py  its SQLite file: rows and ledger in one transaction
     retained.py     the latest value of each retained topic

@@ -12,13 +12,14 @@ Source: AsyncAPI Specification 3.0.0; MQTT bindings 0.2.0.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from edge_runtime import __version__
-from edge_runtime.publishing.contract import TRAFFIC, Party, Words
+from edge_runtime.publishing.contract import TRAFFIC, Foreign, Party, Traffic, Words
 from edge_runtime.publishing.flat import FlatPayload
 from edge_runtime.publishing.payloads import PAYLOADS
-from edge_runtime.publishing.topics import DELIVERY, ROOT, Leaf
+from edge_runtime.publishing.topics import DELIVERY, ROOT, Delivery, Leaf
 
 ASYNCAPI_VERSION: Final = "3.0.0"
 MQTT_BINDING_VERSION: Final = "0.2.0"
@@ -38,6 +39,36 @@ _LEVELS: Final = {
     "room": "room",
     "device": "device, unique within its room",
 }
+_PARAMETERS: Final = {
+    **{name: {"description": text} for name, text in _LEVELS.items()},
+    "prefix": {"description": "Home Assistant's discovery prefix", "default": "homeassistant"},
+}
+_DISCOVERY: Final = Foreign(
+    "HomeAssistantDevice",
+    {
+        "type": "object",
+        "description": "Home Assistant's device discovery; its documentation has every key.",
+        "required": ["dev", "o", "cmps"],
+        "properties": {
+            "dev": {"type": "object", "required": ["ids"]},
+            "o": {"type": "object", "required": ["name"]},
+            "cmps": {
+                "type": "object",
+                "additionalProperties": {"type": "object", "required": ["p", "unique_id"]},
+            },
+        },
+    },
+)
+_BIRTH: Final = Words("HomeAssistantStatus", ("online", "offline"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    name: str
+    address: str
+    parameters: dict[str, Any]
+    traffic: Traffic
+    delivery: Delivery
 
 
 def document(view: Party) -> dict[str, Any]:
@@ -46,6 +77,7 @@ def document(view: Party) -> dict[str, Any]:
     Args:
         view: whose application the document describes.
     """
+    channels = _channels()
     return {
         "asyncapi": ASYNCAPI_VERSION,
         "id": f"urn:roomtone:{view}",
@@ -57,11 +89,11 @@ def document(view: Party) -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         "servers": _servers(),
-        "channels": {_camel(leaf): _channel(leaf) for leaf in Leaf},
-        "operations": dict(_operation(leaf, view) for leaf in Leaf),
+        "channels": {channel.name: _channel(channel) for channel in channels},
+        "operations": dict(_operation(channel, view) for channel in channels),
         "components": {
-            "parameters": {name: {"description": text} for name, text in _LEVELS.items()},
-            "messages": _messages(),
+            "parameters": _PARAMETERS,
+            "messages": {channel.traffic.content_name: _message(channel.traffic) for channel in channels},
             "schemas": {payload.__name__: _embedded(payload) for payload in PAYLOADS},
         },
     }
@@ -75,34 +107,56 @@ def _servers() -> dict[str, Any]:
     }
 
 
-def _channel(leaf: Leaf) -> dict[str, Any]:
-    traffic = TRAFFIC[leaf]
-    levels = "".join(f"/{{{level}}}" for level in _LEVELS)
-    parameters: dict[str, Any] = {name: {"$ref": f"#/components/parameters/{name}"} for name in _LEVELS}
-    behind = ""
-    if (parameter := traffic.parameter) is not None:
-        behind = f"/{{{parameter.name}}}"
-        parameters[parameter.name] = {
-            "description": parameter.description,
-            "enum": list(parameter.values),
-        }
-    name = _message_name(traffic.content)
+def _channels() -> list[_Channel]:
+    """Every leaf of a device, then Home Assistant's own two topics."""
+    base = "/".join((ROOT, *(f"{{{level}}}" for level in _LEVELS)))
+    levels = {name: {"$ref": f"#/components/parameters/{name}"} for name in _LEVELS}
+    channels = []
+    for leaf, traffic in TRAFFIC.items():
+        address, parameters = f"{base}/{leaf}", dict[str, Any](levels)
+        if (behind := traffic.parameter) is not None:
+            address += f"/{{{behind.name}}}"
+            parameters[behind.name] = {"description": behind.description, "enum": list(behind.values)}
+        channels.append(_Channel(_camel(leaf), address, parameters, traffic, DELIVERY[leaf]))
+    prefix = {"prefix": {"$ref": "#/components/parameters/prefix"}}
+    identity = {"id": {"description": "roomtone_<site>_<room>_<device>"}}
+    return [
+        *channels,
+        _Channel(
+            "discovery",
+            "{prefix}/device/{id}/config",
+            prefix | identity,
+            Traffic(_DISCOVERY, "device", "The device and its entities, for Home Assistant; when enabled."),
+            Delivery(1, True),
+        ),
+        _Channel(
+            "discoveryStatus",
+            "{prefix}/status",
+            prefix,
+            Traffic(_BIRTH, "admin", "Home Assistant's start, which asks for the description again."),
+            Delivery(1, False),
+        ),
+    ]
+
+
+def _channel(channel: _Channel) -> dict[str, Any]:
+    name = channel.traffic.content_name
     return {
-        "address": f"{ROOT}{levels}/{leaf}{behind}",
-        "summary": traffic.summary,
-        "parameters": parameters,
+        "address": channel.address,
+        "summary": channel.traffic.summary,
+        "parameters": channel.parameters,
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
     }
 
 
-def _operation(leaf: Leaf, view: Party) -> tuple[str, dict[str, Any]]:
-    traffic, delivery, channel = TRAFFIC[leaf], DELIVERY[leaf], _camel(leaf)
+def _operation(channel: _Channel, view: Party) -> tuple[str, dict[str, Any]]:
+    traffic, delivery, name = channel.traffic, channel.delivery, channel.name
     action = "send" if traffic.sender == view else "receive"
     operation = {
         "action": action,
-        "channel": {"$ref": f"#/channels/{channel}"},
+        "channel": {"$ref": f"#/channels/{name}"},
         "summary": traffic.summary,
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{_message_name(traffic.content)}"}],
+        "messages": [{"$ref": f"#/channels/{name}/messages/{traffic.content_name}"}],
         "bindings": {
             "mqtt": {
                 "qos": delivery.qos,
@@ -111,31 +165,22 @@ def _operation(leaf: Leaf, view: Party) -> tuple[str, dict[str, Any]]:
             }
         },
     }
-    return f"{action}{channel[0].upper()}{channel[1:]}", operation
+    return f"{action}{name[0].upper()}{name[1:]}", operation
 
 
-def _messages() -> dict[str, Any]:
-    messages: dict[str, Any] = {}
-    for traffic in TRAFFIC.values():
-        content, name = traffic.content, _message_name(traffic.content)
-        if isinstance(content, Words):
-            messages[name] = {
-                "name": name,
-                "contentType": "text/plain",
-                "payload": {"type": "string", "enum": list(content.words)},
-            }
-        else:
-            messages[name] = {
-                "name": name,
-                "title": content.SCHEMA_ID,
-                "summary": content.json_schema()["description"],
-                "payload": {"$ref": f"#/components/schemas/{name}"},
-            }
-    return messages
-
-
-def _message_name(content: type[FlatPayload] | Words) -> str:
-    return content.name if isinstance(content, Words) else content.__name__
+def _message(traffic: Traffic) -> dict[str, Any]:
+    content, name = traffic.content, traffic.content_name
+    if isinstance(content, Words):
+        payload = {"type": "string", "enum": list(content.words)}
+        return {"name": name, "contentType": "text/plain", "payload": payload}
+    if isinstance(content, Foreign):
+        return {"name": name, "payload": dict(content.schema)}
+    return {
+        "name": name,
+        "title": content.SCHEMA_ID,
+        "summary": content.json_schema()["description"],
+        "payload": {"$ref": f"#/components/schemas/{name}"},
+    }
 
 
 def _embedded(payload: type[FlatPayload]) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 
 One thread of its own connects, sends and waits; the pipeline's calls only leave something for it and wake
 it. What it sends is of three kinds. *Events* come from the outbox, in order, and leave it on their PUBACK
-(see `drain`). *Retained values* (availability, info, status, enabled/state, state) are sent on every new
+(see `drain`). *Retained values* (availability, info, status, enabled/state, state, discovery) are sent on every new
 connection (see `retained`). *Stats* go out once, the latest only.
 
 The runtime goes on without a broker: what is wrong with it is in `last_problem`, and logged once per change.
@@ -19,7 +19,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -27,6 +27,7 @@ from edge_runtime.config import MqttSection
 from edge_runtime.errors import BrokerError, BrokerRefusedError
 from edge_runtime.publishing.connection import Answer, Connection, Message, Protocol
 from edge_runtime.publishing.credentials import Credentials
+from edge_runtime.publishing.discovery import BIRTH, Discovery
 from edge_runtime.publishing.drain import Drain
 from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
 from edge_runtime.publishing.fallback import ProtocolChoice
@@ -85,6 +86,7 @@ class Publisher:
         credentials: user and password.
         info: asked for the device's `Info` on every connection, from the publisher's thread.
         on_enabled: called with each ON or OFF of `enabled/set`, from the publisher's thread; should be quick.
+        discovery: what Home Assistant is told, on every connection and whenever it starts; None: nothing.
         drain_rate_hz: events per second while catching up.
         reconnect_min_s: first pause between attempts to connect.
         reconnect_max_s: longest pause.
@@ -105,6 +107,7 @@ class Publisher:
         *,
         info: Callable[[], Info],
         on_enabled: Callable[[bool], None],
+        discovery: Discovery | None = None,
         drain_rate_hz: float = 50.0,
         reconnect_min_s: float = 1.0,
         reconnect_max_s: float = 60.0,
@@ -113,6 +116,10 @@ class Publisher:
     ) -> None:
         self._endpoint = Endpoint.from_section(mqtt, credentials)
         self._topics, self._outbox, self._info, self._on_enabled = topics, outbox, info, on_enabled
+        self._discovery = discovery
+        self._obeyed: dict[str, Callable[[Message], None]] = {topics.enabled_set: self._obey_enabled}
+        if discovery is not None:
+            self._obeyed[discovery.status_topic] = self._obey_birth
         self._ack_timeout_s = ack_timeout_s
         self._choice = ProtocolChoice(mqtt.protocol)
         self._backoff = Backoff(reconnect_min_s, reconnect_max_s)
@@ -274,13 +281,14 @@ class Publisher:
         self._refused_topics.clear()
         self._drain.begin()
         self._retained.begin()
-        subscribe_mid = connection.subscribe(self._topics.enabled_set)
+        asked = {connection.subscribe(topic): topic for topic in self._obeyed}
         self._retained.put(self._topics.availability, ONLINE)
         self._publish_info()
+        self._publish_discovery()
         while connection.is_open and not self._closing.is_set():
             self._wake.clear()  # before looking, so that what comes meanwhile wakes the wait below
             self._take_answers(connection)
-            self._take_subscribe_answers(connection, subscribe_mid)
+            self._take_subscribe_answers(connection, asked)
             self._obey_commands()
             self._send(connection)
             if self._is_unanswered(connection):
@@ -304,6 +312,10 @@ class Publisher:
         except Exception:
             self._callback_errors += 1
             log.exception("info cannot be published")
+
+    def _publish_discovery(self) -> None:
+        if self._discovery is not None:
+            self._retained.put(self._discovery.topic, self._discovery.payload)
 
     def _most_in_flight(self, connection: Connection) -> int:
         return min(MAX_IN_FLIGHT, connection.receive_maximum)
@@ -339,10 +351,10 @@ class Publisher:
         with self._progress:
             self._progress.notify_all()
 
-    def _take_subscribe_answers(self, connection: Connection, mid: int) -> None:
+    def _take_subscribe_answers(self, connection: Connection, asked: Mapping[int, str]) -> None:
         for answer in connection.take_subscribe_answers():
-            if answer.mid == mid:
-                self._judge("subscribe to", self._topics.enabled_set, answer)
+            if answer.mid in asked:
+                self._judge("subscribe to", asked[answer.mid], answer)
 
     def _judge(self, verb: str, topic: str, answer: Answer) -> None:
         """Remembers which topics the access list refuses; says so once for each."""
@@ -361,15 +373,23 @@ class Publisher:
     def _obey_commands(self) -> None:
         while self._commands:
             command = self._commands.popleft()
-            if command.payload not in (b"ON", b"OFF"):
-                self._ignored_commands += 1
-                log.warning("%s: %.40r is neither ON nor OFF", command.topic, command.payload)
-                continue
             try:
-                self._on_enabled(command.payload == b"ON")
+                self._obeyed[command.topic](command)
             except Exception:
                 self._callback_errors += 1
-                log.exception("the command %s could not be obeyed", command.payload.decode())
+                log.exception("the command %.40r on %s could not be obeyed", command.payload, command.topic)
+
+    def _obey_enabled(self, command: Message) -> None:
+        if command.payload in (b"ON", b"OFF"):
+            self._on_enabled(command.payload == b"ON")
+        else:
+            self._ignored_commands += 1
+            log.warning("%s: %.40r is neither ON nor OFF", command.topic, command.payload)
+
+    def _obey_birth(self, message: Message) -> None:
+        """Home Assistant has started; what is retained of an earlier start was answered by the connection itself."""
+        if message.payload == BIRTH and not message.is_retained:
+            self._publish_discovery()
 
     def _is_unanswered(self, connection: Connection) -> bool:
         first = next(iter(self._in_flight.values()), None)

@@ -38,6 +38,19 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """A payload in somebody else's format.
+
+    Attributes:
+        name: of the message, a noun.
+        schema: JSON Schema of as much of it as matters here.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """A topic level behind the leaf: its name and its values."""
 
@@ -51,23 +64,28 @@ class Traffic:
     """What travels on one leaf.
 
     Attributes:
-        content: the payload class, or the plain words.
+        content: the payload class, the plain words, or what another program prescribes.
         sender: who publishes it; the other one reads.
         summary: one sentence.
         parameter: the level behind the leaf, where there is one.
     """
 
-    content: type[FlatPayload] | Words
+    content: type[FlatPayload] | Words | Foreign
     sender: Party
     summary: str
     parameter: Parameter | None = None
+
+    @property
+    def content_name(self) -> str:
+        """The name of the message."""
+        return self.content.__name__ if isinstance(self.content, type) else self.content.name
 
 
 _PRESENCE: Final = Words("Presence", ("online", "offline"))
 _PART: Final = Words("Part", ("online", "offline", "disabled"))
 _SHUTTER: Final = Words("Shutter", ("ON", "OFF"))
 _ACTIVITY: Final = Words("Activity", (*ACTIVITIES, "none"))
-_ACTIVITY_OR_AUTO: Final = Words("ActivityOrAuto", (*ACTIVITIES, "auto"))
+ACTIVITY_OR_AUTO: Final = Words("ActivityOrAuto", (*ACTIVITIES, "auto"))
 
 TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
     {
@@ -92,7 +110,7 @@ TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
         Leaf.ENABLED_SET: Traffic(_SHUTTER, "admin", "Opens (`ON`) or closes (`OFF`) the privacy shutter."),
         Leaf.ENABLED_STATE: Traffic(_SHUTTER, "device", "Whether the privacy shutter is open."),
         Leaf.CONTEXT_SET: Traffic(
-            _ACTIVITY_OR_AUTO, "admin", "What the room does now; `auto` goes back to the timetable."
+            ACTIVITY_OR_AUTO, "admin", "What the room does now; `auto` goes back to the timetable."
         ),
         Leaf.CONTEXT_STATE: Traffic(_ACTIVITY, "device", "The activity in force, or `none`."),
     }

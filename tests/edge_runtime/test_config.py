@@ -79,6 +79,7 @@ EVERYTHING = {
         "keepalive_s": 60,
         "connect_timeout_s": 2.0,
     },
+    "discovery": {"enabled": True, "prefix": "school/ha"},
     "outbox": {"path": "/state/o.sqlite", "max_mb": 1.0, "max_age_h": 1e-05, "drain_rate_hz": 10.0},
     "stats": {"interval_s": 5.0},
 }
