@@ -33,6 +33,7 @@ _DEVICE: Final = {
         "edge_runtime.commands.doctor:app",
         "What is wrong with this device, and what to do about it.",
     ),
+    "dashboard": ("edge_runtime.commands.dashboard:app", "All rooms of a broker in a browser."),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
 }
@@ -48,7 +49,9 @@ _EXTRAS: Final = {
     "psycopg": "dashboard",
     "safetensors": "export",
     "sqlalchemy": "dashboard",
+    "starlette": "dashboard",
     "torch": "export",
+    "uvicorn": "dashboard",
 }
 _WORKSTATION: Final = {
     "train": ("export", "Train one of the papers' networks on labelled faces."),

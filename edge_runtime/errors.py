@@ -17,6 +17,7 @@
     ├── OutboxError                  10   the disk queue between a window and the broker
     ├── MissingExtraError            11   an optional part is not installed
     ├── HistoryError                 17   the database of what was published
+    ├── DashboardError               18   the web server of the dashboard
     └── of the workstation, in their own modules:
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
@@ -184,3 +185,16 @@ class MissingExtraError(RoomtoneError):
     def __init__(self, what: str, extra: str) -> None:
         self.what, self.extra = what, extra
         super().__init__(f"{what} is not installed here", hint=f"pip install 'roomtone[{extra}]'")
+
+
+class DashboardError(RoomtoneError):
+    """The dashboard cannot be served where it was asked to be."""
+
+    exit_code = 18
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address, self.problem = address, problem
+        super().__init__(
+            f"the dashboard cannot listen on {address}: {problem.lower()}",
+            hint="choose another with --port, or end the program that listens there",
+        )

@@ -1,0 +1,59 @@
+"""`roomtone dashboard`: all rooms of a broker in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def dashboard(
+    broker: Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the page; 0: any free one")] = 8080,
+    host: Annotated[
+        str | None,
+        typer.Option(help="address to listen on; default: this machine only, with a token everywhere"),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="ask for the token in this file before showing anything")
+    ] = None,
+    user_header: Annotated[
+        str | None, typer.Option(help="request header in which a proxy names the user that it let in")
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="address that is believed when it sends --user-header; default: this machine"),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
+    ] = None,
+    client_cert: Annotated[Path | None, typer.Option(help="our certificate, PEM")] = None,
+    client_key: Annotated[Path | None, typer.Option(help="our private key, PEM")] = None,
+) -> None:
+    r"""Shows all rooms that publish on a broker, in a browser.
+
+    User and password of the broker come from ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD; the browser
+    never sees them. Without a token or a proxy, only this machine can open the page.
+
+    \b
+    roomtone dashboard --broker mqtt://broker.school:1883
+    roomtone dashboard --broker mqtts://broker.school:8883 --ca-file ca.pem --token-file /etc/roomtone/token
+    roomtone dashboard --broker mqtt://localhost --user-header X-Forwarded-User   # behind a proxy that asks
+    """
+    from edge_runtime.commands.overrides import override
+    from edge_runtime.config import Config
+    from edge_runtime.dashboard.access import Access, bind_address, read_token
+    from edge_runtime.dashboard.service import DashboardSettings, serve
+    from edge_runtime.publishing.credentials import load_credentials
+
+    files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
+    mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
+    access = Access.chosen(
+        token=None if token_file is None else read_token(token_file), user_header=user_header, proxies=proxy
+    )
+    settings = DashboardSettings(mqtt, load_credentials(), bind_address(access, host), port, access)
+    serve(settings, announce=lambda url: typer.echo(f"The dashboard is at {url} (Ctrl-C ends it)"))

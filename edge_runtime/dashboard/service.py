@@ -1,0 +1,117 @@
+"""The dashboard as a whole: opens what it needs, serves until it is told to stop, closes all of it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from edge_runtime.config import MqttSection
+from edge_runtime.dashboard.access import LOOPBACK, Access
+from edge_runtime.dashboard.feed import Feed
+from edge_runtime.dashboard.past import Past
+from edge_runtime.dashboard.picture import Picture
+from edge_runtime.dashboard.receiver import RECONNECT_MAX_S, Receiver
+from edge_runtime.dashboard.server import make_app
+from edge_runtime.errors import DashboardError
+from edge_runtime.publishing.credentials import Credentials
+from edge_runtime.publishing.endpoint import Endpoint
+from edge_runtime.publishing.subscription import Subscription
+
+_GRACE_S = 3  # for answers under way; the live feeds end by themselves
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardSettings:
+    """What `serve` needs to know.
+
+    Attributes:
+        mqtt: the broker.
+        credentials: user and password for it.
+        host, port: where to listen; port 0: any free one.
+        access: who may look; see `access.bind_address` for which hosts are safe with it.
+    """
+
+    mqtt: MqttSection
+    credentials: Credentials
+    host: str = LOOPBACK
+    port: int = 8080
+    access: Access = field(default_factory=Access)
+
+
+def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lambda url: None) -> None:
+    """Serves until SIGINT or SIGTERM; a broker that is away is waited for.
+
+    Args:
+        settings: where, from where, and for whom.
+        announce: called with the page's url when it can be opened.
+
+    Raises:
+        ConfigurationError: no broker is named, or a certificate cannot be used.
+        DashboardError: the port cannot be listened on.
+    """
+    endpoint = Endpoint.from_section(settings.mqtt, settings.credentials)
+    picture = Picture()
+    subscription = Subscription(
+        endpoint,
+        settings.mqtt.protocol,
+        picture.patterns,
+        name="roomtone-dashboard",
+        reconnect_max_s=RECONNECT_MAX_S,
+    )
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        past = Past(None)
+        receiver = stack.enter_context(Receiver(picture, endpoint, subscription))
+
+        def state() -> dict[str, Any]:
+            return {"broker": receiver.state(), "history": past.is_kept}
+
+        feed = Feed(picture, state, is_stopping=lambda: server.should_exit)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(feed, past, settings.access),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+        stack.enter_context(_signals_return())
+        announce(_url(listener))
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=128)
+    except OSError as exc:
+        raise DashboardError(f"{host}:{port}", exc.strerror or str(exc)) from exc
+    with listener:
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = "localhost" if host in ("0.0.0.0", "::", LOOPBACK) else host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+
+
+@contextmanager
+def _signals_return() -> Iterator[None]:
+    """Uvicorn raises the signal that ended it once more when it is done; here it has done its work by then."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,40 @@
+// What a device or a room is to a reader: measuring, private, or not there, and why.
+
+import { live } from "./live.js";
+
+const OVERDUE_WINDOWS = 3; // as in diagnosis.py
+const OVERDUE_GRACE_S = 15;
+const RANK = { live: 0, private: 1, silent: 2, waiting: 3, closed: 4, offline: 5 };
+
+/** Age of the newest window, s, by the device's own clock set right; null before the first. */
+export function ageOf(device) {
+  if (!device.window) return null;
+  return Math.max(0, live.now() - (device.window.ts - (device.link?.skew_s ?? 0)));
+}
+
+/** live, private, silent, waiting, closed or offline. */
+export function stateOf(device) {
+  if (device.link?.online === false) return "offline";
+  if (device.link?.enabled === false) return "closed";
+  if (!device.window) return "waiting";
+  if (ageOf(device) > OVERDUE_WINDOWS * (device.info?.window_s ?? device.window.window_s) + OVERDUE_GRACE_S) {
+    return "silent";
+  }
+  return device.window.suppressed ? "private" : "live";
+}
+
+export const needsAttention = (device) => ["fault", "warning"].includes(device.verdict?.level);
+
+/** Of a room's devices the one that tells most; of equals, the first by name, so that it stays the same. */
+export function speakerOf(room) {
+  const devices = (live.rooms.get(room) ?? []).map((key) => live.devices.get(key));
+  return devices.toSorted((a, b) => RANK[stateOf(a)] - RANK[stateOf(b)])[0];
+}
+
+/** Label and share of a window, largest first. */
+export function sharesOf(window) {
+  return Object.entries(window)
+    .filter(([key]) => key.startsWith("share_"))
+    .map(([key, share]) => [key.slice(6), share])
+    .sort((a, b) => b[1] - a[1] || (b[0] === window.dominant) - (a[0] === window.dominant) || (a[0] < b[0] ? -1 : 1));
+}
