@@ -49,6 +49,10 @@ def train(
         float | None,
         typer.Option(min=0.01, help="end after this much time, the schedule drawn out over it"),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="checkpoint or bundle to start from; random weights when absent"),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULT.batch_size,
     learning_rate: Annotated[
         float, typer.Option(min=0, help="peak of the cosine schedule")
@@ -132,7 +136,7 @@ def train(
         )
         if training.votes is None:  # a set without raters teaches by its labels alone
             recipe = replace(recipe, votes_weight=0.0, votes_blend=0.0)
-        trainer = Trainer(recipe, training, choosing, out, LABELLINGS[labels], minutes)
+        trainer = Trainer(recipe, training, choosing, out, LABELLINGS[labels], minutes, start)
         task = progress.add_task("training", total=100, note="")
 
         def on_step(now: TrainingProgress) -> None:

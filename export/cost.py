@@ -16,19 +16,20 @@ class Cost:
     Attributes:
         parameters: trained numbers.
         multiply_adds: of convolutions and linear layers for one crop; additions, norms and activations are
-            left out, as is usual in the field.
+            left out, as a device folds the norms into the layers before them.
     """
 
     parameters: int
     multiply_adds: int
 
 
-def measure_cost(network: nn.Module, example: Tensor) -> Cost:
+def measure_cost(network: nn.Module, example: Tensor, *, with_norms: bool = False) -> Cost:
     """Counts during one forward pass.
 
     Args:
         network: any; left in the mode it was in.
         example: its input with a batch of one.
+        with_norms: counts two for each value that a batch norm normalises, as most published figures do.
     """
     counted = 0
 
@@ -40,11 +41,13 @@ def measure_cost(network: nn.Module, example: Tensor) -> Cost:
             counted += output.numel() * (module.in_channels // module.groups) * height * width
         elif isinstance(module, nn.Linear):
             counted += output.numel() * module.in_features
+        elif with_norms:
+            counted += 2 * output.numel()
 
     hooks = [
         part.register_forward_hook(count)
         for part in network.modules()
-        if isinstance(part, nn.Conv2d | nn.Linear)
+        if isinstance(part, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d)
     ]
     was_training = network.training
     try:

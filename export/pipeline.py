@@ -25,7 +25,7 @@ from edge_runtime.errors import ConfigurationError, RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
-from export.architectures import ARCHITECTURES, build
+from export.architectures import ARCHITECTURES, configure
 from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, load_weights
 from export.cost import measure_cost
 from export.deploy import DeployedNetwork
@@ -202,7 +202,7 @@ def read_trained(architecture: str, file: Path) -> _Trained:
     """
     checkpoint = load_checkpoint(file)
     recipe, label_names = _recipe_and_labels(checkpoint, file)
-    network, _ = build(architecture, len(label_names))
+    network = configure(architecture, len(label_names)).network()
     if recipe.architecture != architecture and recipe.architecture in ARCHITECTURES:
         raise CheckpointError(
             file,

@@ -1,48 +1,65 @@
-"""The papers' networks: one paper, one file; `layers.py` holds the blocks that two of them share.
+"""The papers' networks: one paper, one file; `layers.py` holds what two of them share.
 
-    hafnet.py   P5: feature clustering, multi-head attention, attention fusion
+    lip_resnet18.py   P2: group attention, local importance pooling, style recalibration; dimensions beside classes
+    drsn18.py         P4: deep residual shrinkage network, and its baselines resnet18 and se_resnet18
+    hafnet.py         P5: feature clustering, multi-head attention, attention fusion
 
-`ARCHITECTURES` maps the names that the command line knows to builders; every builder takes the number of
-classes.
+`ARCHITECTURES` maps the names that the command line knows to builders of a config; a config makes its network and
+the objective that trains it. Sequence networks (P1, P3) take another input and come as files of their own.
 
-    network, objective = build("hafnet_half", num_classes=7)
+    config = ARCHITECTURES["hafnet_half"](num_classes=7)
+    network = config.network()
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from torch import nn
 
 from edge_runtime.errors import ConfigurationError, Fault
-from export.architectures.hafnet import (
-    Hafnet,
-    HafnetConfig,
-    HafnetObjective,
-    hafnet,
-    hafnet_edge,
-    hafnet_half,
-    hafnet_small,
-)
+from export.architectures import drsn18, hafnet, lip_resnet18
 
-ARCHITECTURES: Final[dict[str, Callable[[int], HafnetConfig]]] = {
-    "hafnet": hafnet,
-    "hafnet_edge": hafnet_edge,
-    "hafnet_half": hafnet_half,
-    "hafnet_small": hafnet_small,
+
+class Config(Protocol):
+    """Sizes of a network; each paper's file has one."""
+
+    @property
+    def num_classes(self) -> int:
+        """Of its logits."""
+
+    def network(self) -> nn.Module:
+        """With fresh weights; gives an output with `logits` and `features`."""
+
+    def objective(self, label_names: Sequence[str]) -> nn.Module:
+        """Takes that output and (B, num_classes) label distributions, gives the loss."""
+
+
+ARCHITECTURES: Final[dict[str, Callable[[int], Config]]] = {
+    "lip_resnet18": lip_resnet18.lip_resnet18,
+    "lip_resnet18_half": lip_resnet18.lip_resnet18_half,
+    "lip_resnet18_small": lip_resnet18.lip_resnet18_small,
+    "resnet18": drsn18.resnet18,
+    "se_resnet18": drsn18.se_resnet18,
+    "drsn18": drsn18.drsn18,
+    "drsn18_half": drsn18.drsn18_half,
+    "drsn18_small": drsn18.drsn18_small,
+    "hafnet": hafnet.hafnet,
+    "hafnet_edge": hafnet.hafnet_edge,
+    "hafnet_half": hafnet.hafnet_half,
+    "hafnet_small": hafnet.hafnet_small,
 }
 
 
-def build(architecture: str, num_classes: int) -> tuple[nn.Module, nn.Module]:
-    """A network with fresh weights, and its training objective.
+def configure(architecture: str, num_classes: int) -> Config:
+    """The sizes of a network by its name.
 
     Raises:
         ConfigurationError: no architecture of this name.
     """
     check_architecture(architecture)
-    config = ARCHITECTURES[architecture](num_classes)
-    return Hafnet(config), HafnetObjective(config)
+    return ARCHITECTURES[architecture](num_classes)
 
 
 def check_architecture(architecture: str) -> None:
@@ -52,7 +69,7 @@ def check_architecture(architecture: str) -> None:
         ConfigurationError: no architecture of this name.
     """
     if architecture not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
+        known = ", ".join(ARCHITECTURES)
         raise ConfigurationError(
             "the command line", [Fault("ARCH", f"{architecture!r} is not one of {known}")]
         )

@@ -21,6 +21,7 @@ Decisions where the paper is silent or wrong:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -29,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export.architectures.layers import ResNet18, initialise
+from export.architectures.layers import ResNet18, centre_distances, initialise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class HafnetConfig:
     affinity_weight: float = 0.1  # P5 §V Step 8 has the plain sum, of two losses that are not these
     partition_weight: float = 0.1  # as above
     partition_margin: float = 1.0  # δ of P5 §V Step 8, in 1 − cosine: heads at right angles pay nothing
+
+    def network(self) -> Hafnet:
+        """With fresh weights."""
+        return Hafnet(self)
+
+    def objective(self, label_names: Sequence[str]) -> HafnetObjective:
+        """What it is trained by."""
+        return HafnetObjective(self)
 
 
 class HafnetOutput(NamedTuple):
@@ -128,8 +137,7 @@ def affinity_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
         labels: (B,) int64.
         centres: (num_classes, C) float, learned.
     """
-    own = (features - centres[labels]).square().sum(dim=1)
-    spread = (centres - centres.mean(dim=0)).square().sum(dim=1).mean()
+    own, spread = centre_distances(features, labels, centres)
     return (own / (own + spread + 1e-6)).mean()
 
 

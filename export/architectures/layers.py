@@ -1,21 +1,41 @@
-"""Blocks that two papers share: the residual backbone (P2, P4 and P5 all start from ResNet18)."""
+"""What two papers share: the residual backbone (P4 and P5), distances to class centres, initialisation."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Unit = Callable[[int], nn.Module]
+
+
+class NetworkOutput(NamedTuple):
+    """What every single-image network gives."""
+
+    logits: Tensor  # (B, num_classes)
+    features: Tensor  # (B, C), what the classifier sees; a second head may learn from it
+
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions with batch norm and a shortcut (He et al. 2016, Fig. 5 left)."""
+    """Two 3×3 convolutions with batch norm and a shortcut (He et al. 2016, Fig. 5 left).
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
+    Args:
+        channels_in, channels_out, stride: of the block.
+        unit: made for the channels of the branch, and applied to it before the addition: attention or shrinkage.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, stride: int = 1, unit: Unit = nn.Identity
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
         self.norm1 = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels_out)
+        self.unit = unit(channels_out)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels_out:
             self.shortcut = nn.Sequential(
@@ -25,7 +45,7 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
         y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        return F.relu(self.unit(self.norm2(self.conv2(y))) + self.shortcut(x))
 
 
 class ResNet18(nn.Sequential):
@@ -36,9 +56,12 @@ class ResNet18(nn.Sequential):
         width: channels of the first stage; 64 in the paper, the later stages have 2, 4 and 8 times as many.
         last_stride: stride of the fourth stage; 1 keeps twice the resolution for attention that looks at
             places.
+        unit: of every block.
     """
 
-    def __init__(self, channels: int = 1, width: int = 64, last_stride: int = 2) -> None:
+    def __init__(
+        self, channels: int = 1, width: int = 64, last_stride: int = 2, unit: Unit = nn.Identity
+    ) -> None:
         stem = [
             nn.Conv2d(channels, width, 7, 2, 3, bias=False),
             nn.BatchNorm2d(width),
@@ -49,19 +72,40 @@ class ResNet18(nn.Sequential):
         previous = width
         for factor, stride in ((1, 1), (2, 2), (4, 2), (8, last_stride)):
             stages += [
-                BasicBlock(previous, factor * width, stride),
-                BasicBlock(factor * width, factor * width),
+                BasicBlock(previous, factor * width, stride, unit),
+                BasicBlock(factor * width, factor * width, unit=unit),
             ]
             previous = factor * width
         super().__init__(*stem, *stages)
         self.channels_out = previous
 
 
+def centre_distances(features: Tensor, labels: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """What P4 eq. 10 and P5 §5.1 both weigh against each other.
+
+    Args:
+        features: (B, C) float.
+        labels: (B,) int64.
+        centres: (num_classes, C) float.
+
+    Returns:
+        (B,) squared distances of the features to their own class's centre, and the mean squared distance of the
+        centres from their mean, a scalar.
+    """
+    own = (features - centres[labels]).square().sum(dim=1)
+    spread = (centres - centres.mean(dim=0)).square().sum(dim=1).mean()
+    return own, spread
+
+
 @torch.no_grad()
-def initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module, *, closed_branches: bool = True) -> None:
     """He initialisation for convolutions and linear layers; each residual branch starts at zero.
 
     A branch that starts at zero makes the network shallow at first, which lets it take a large learning rate.
+
+    Args:
+        module: the network.
+        closed_branches: False where a unit passes no gradient at zero, which would keep its branch there.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
@@ -70,5 +114,5 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(part.weight)
             nn.init.zeros_(part.bias)
     for part in module.modules():
-        if isinstance(part, BasicBlock):
+        if closed_branches and isinstance(part, BasicBlock):
             nn.init.zeros_(part.norm2.weight)

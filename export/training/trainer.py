@@ -24,15 +24,17 @@ from edge_runtime.faces.alignment import TEMPLATES
 from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS
 from edge_runtime.faces.precut import align_precut
 from edge_runtime.inference.cpu import instruction_set
-from export.architectures import build
+from export.architectures import configure
 from export.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from export.deploy import normalise
 from export.training.batches import Batch, Batches
 from export.training.datasets import TrainingFaces
 from export.training.mixing import mix
 from export.training.recipe import Recipe
+from export.training.starting import start_from
 
 _LOOK: Final = 256  # images of the choosing split that are classified at a time
+_MEASURED: Final = 512  # training images that folded norms are measured on
 
 
 class DivergedError(RoomtoneError):
@@ -106,6 +108,7 @@ class Trainer:
         label_names: of the classes, in order.
         minutes: of wall-clock time after which the run ends, resumptions counted together; the schedule is
             then drawn out over the time instead of the epochs where that is shorter. None: the epochs alone.
+        start: a checkpoint or bundle to take the first weights from; None: random ones.
 
     Raises:
         ConfigurationError: a split holds too few images.
@@ -120,17 +123,22 @@ class Trainer:
         folder: Path,
         label_names: tuple[str, ...] = FER_LABELS,
         minutes: float | None = None,
+        start: Path | None = None,
     ) -> None:
         _check_sizes(recipe, training, choosing)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.label_names = recipe, folder, label_names
         self._batches = Batches(recipe, training, label_names)
         self._choosing = choosing
+        self.started_from = "random weights"
         self._seconds = None if minutes is None else 60 * minutes
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network, objective = build(recipe.architecture, len(label_names))
+        config = configure(recipe.architecture, len(label_names))
+        network = config.network()
+        if start is not None:
+            self.started_from = start_from(network, start, self._crops_to_measure_on(training))
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.objective = objective.to(self._device)
+        self.objective = config.objective(label_names).to(self._device)
         self.average = deepcopy(self.network).eval() if recipe.ema else self.network
         self.votes_head = self._make_votes_head()
         self._optimizer = self._make_optimizer()
@@ -213,6 +221,11 @@ class Trainer:
         warm_up = max(1, self.steps_per_epoch // 2)
         return min(1.0, (self.steps_done + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * share))
 
+    def _crops_to_measure_on(self, training: TrainingFaces) -> Tensor:
+        rows = slice(0, _MEASURED)
+        template = TEMPLATES[self.recipe.template]
+        return torch.from_numpy(align_precut(training.images[rows], training.located.rows(rows), template))
+
     def _make_votes_head(self) -> nn.Linear | None:
         """A second head on the pooled features; None where no votes are learned."""
         if not self.recipe.votes_weight:
@@ -271,6 +284,7 @@ class Trainer:
             "recipe": self.recipe.to_json(),
             "labels": list(self.label_names),
             "epochs_done": len(self.curve),
+            "started_from": self.started_from,
             "steps_done": self.steps_done,
             "curve": [[row.epoch, row.loss, row.accuracy, row.size_px] for row in self.curve],
             "torch": torch.__version__,

@@ -44,3 +44,9 @@ def test_a_network_in_training_stays_in_training() -> None:
     measure_cost(network, torch.zeros(1, 2))
     assert network.training
     assert not network[0]._forward_hooks
+
+
+def test_norms_count_two_for_each_value_when_they_are_asked_for() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 1, bias=False), nn.BatchNorm2d(4))
+    cost = measure_cost(network, torch.zeros(1, 1, 5, 5), with_norms=True)
+    assert cost.multiply_adds == 4 * 25 + 2 * 4 * 25

@@ -3,8 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.architectures import ARCHITECTURES, build
-from export.architectures.hafnet import Hafnet, HafnetConfig, HafnetObjective, affinity_loss, partition_loss
+from export.architectures.hafnet import affinity_loss, partition_loss
 
 LABELS = torch.tensor([0, 0, 1, 1])
 
@@ -62,38 +61,3 @@ def test_partition_falls_as_heads_turn_away_from_each_other() -> None:
 
 def test_one_head_alone_costs_nothing() -> None:
     assert partition_loss(torch.randn(2, 1, 4)).item() == 0
-
-
-@pytest.mark.parametrize("name", ["hafnet", "hafnet_half"])
-@pytest.mark.parametrize("classes", [2, 7, 8])
-def test_every_size_gives_its_logits_and_its_loss(name: str, classes: int) -> None:
-    network, objective = build(name, classes)
-    output = network.eval()(torch.randn(2, 1, 96, 96))
-    assert output.logits.shape == (2, classes)
-    loss = objective(output, torch.full((2, classes), 1 / classes))
-    assert torch.isfinite(loss)
-
-
-def test_every_parameter_of_network_and_objective_learns() -> None:
-    config = HafnetConfig(width=8, heads=2)
-    network, objective = Hafnet(config), HafnetObjective(config)
-    for block in network.backbone.modules():
-        if hasattr(block, "norm2"):
-            torch.nn.init.ones_(
-                block.norm2.weight
-            )  # at nought, as it starts, it stops the gradient behind it
-    targets = torch.nn.functional.one_hot(torch.arange(4), 7).float()
-    objective(network(torch.randn(4, 1, 96, 96)), targets).backward()
-    still = [
-        name for module in (network, objective) for name, p in module.named_parameters() if p.grad is None
-    ]
-    assert still == []
-
-
-def test_the_logits_do_not_depend_on_the_neighbours_in_the_batch() -> None:
-    network = Hafnet(ARCHITECTURES["hafnet_half"](7)).eval()
-    crops = torch.randn(3, 1, 96, 96)
-    with torch.no_grad():
-        torch.testing.assert_close(
-            network(crops).logits[1:2], network(crops[1:2]).logits, atol=1e-4, rtol=1e-4
-        )

@@ -1,0 +1,112 @@
+"""Starting from weights that were trained before: a checkpoint, or a bundle whose checkpoint is gone.
+
+A bundle's ONNX file keeps the names of the weights, but its batch norms are folded into the layers before them.
+Such a norm starts with the statistics of its input, measured on training crops, and the scale and shift that
+undo them: the network is then the bundle's own function, and trains as one that was never folded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from edge_runtime.bundle import open_bundle
+from export.checkpoints import Checkpoint, load_checkpoint, load_weights
+from export.deploy import normalise
+
+_PREFIX = "network."  # of the deployed form, before the names of the network itself
+_Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def start_from(network: nn.Module, source: Path, crops: Tensor) -> str:
+    """Fills a network with trained weights.
+
+    Args:
+        network: of the architecture and class count that was trained.
+        source: a `checkpoint.safetensors`, or the directory of a bundle.
+        crops: (N, size, size) uint8 training crops that folded norms are measured on.
+
+    Returns:
+        What it started from, for the recipe.
+
+    Raises:
+        CheckpointError: the weights are another network's; the message names those that differ.
+        BundleError: the bundle cannot be opened.
+    """
+    if not source.is_dir():
+        load_weights(network, load_checkpoint(source), source)
+        return source.name
+    bundle = open_bundle(source)
+    file = bundle.path(bundle.manifest.variants[0].file)
+    stored = {
+        entry.name: torch.from_numpy(numpy_helper.to_array(entry).copy())
+        for entry in onnx.load(file).graph.initializer
+    }
+    _unfold(network, stored, crops, file)
+    return f"{bundle.manifest.name} {bundle.manifest.version} {bundle.digest[:16]}"
+
+
+@torch.no_grad()
+def _unfold(network: nn.Module, stored: dict[str, Tensor], crops: Tensor, file: Path) -> None:
+    names = {module: name for name, module in network.named_modules()}
+    images = normalise(crops)
+    folded = {
+        norm: layer
+        for norm, layer in _norms_behind(network, images[:2]).items()
+        if f"{_PREFIX}{names[norm]}.running_mean" not in stored
+    }
+    weights = {
+        name.removeprefix(_PREFIX): value for name, value in stored.items() if name.startswith(_PREFIX)
+    }
+    for norm, layer in folded.items():
+        bias = weights.pop(f"{names[layer]}.weight_bias", torch.zeros(norm.num_features))
+        one = torch.full((norm.num_features,), (1 + norm.eps) ** 0.5)
+        state = {"weight": one, "bias": bias, "running_mean": bias * 0, "running_var": bias * 0 + 1}
+        weights |= {f"{names[norm]}.{key}": value for key, value in state.items()}
+    counters = {
+        name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")
+    }
+    load_weights(network, Checkpoint({**counters, **weights}, {}), file)
+    for norm, (mean, variance) in _statistics(network, list(folded), images).items():
+        norm.running_mean, norm.running_var = mean, variance
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.add_(mean)
+
+
+def _norms_behind(network: nn.Module, images: Tensor) -> dict[_Norm, nn.Module]:
+    """Each norm whose input is the output of a convolution or linear layer, with that layer."""
+    makers: dict[int, tuple[nn.Module, Tensor]] = {}  # keeps the tensors, so that no id is used twice
+    found: dict[_Norm, nn.Module] = {}
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, _Norm) and id(inputs[0]) in makers:
+            found[module] = makers[id(inputs[0])][0]
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            makers[id(output)] = (module, output)
+
+    hooks = [module.register_forward_hook(watch) for module in network.modules()]
+    network.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _statistics(network: nn.Module, norms: list[_Norm], images: Tensor) -> dict[_Norm, tuple[Tensor, Tensor]]:
+    """Mean and variance of each norm's input, per channel, in one pass."""
+    found: dict[_Norm, tuple[Tensor, Tensor]] = {}
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(module, _Norm):
+            axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
+            variance, mean = torch.var_mean(inputs[0], dim=axes, correction=0)
+            found[module] = (mean, variance)
+
+    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
+    network.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    return found
