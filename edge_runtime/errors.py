@@ -168,12 +168,15 @@ class OutboxError(RoomtoneError):
 
 
 class HistoryError(RoomtoneError):
-    """The database of what was published; `store` is its url without a password."""
+    """The database of what was published; `store` is its url without a password.
+
+    `is_about_data`: it works, and refuses a value; the same again would be refused again.
+    """
 
     exit_code = 17
 
-    def __init__(self, store: str, problem: str, *, hint: str = "") -> None:
-        self.store, self.problem = store, problem
+    def __init__(self, store: str, problem: str, *, hint: str = "", is_about_data: bool = False) -> None:
+        self.store, self.problem, self.is_about_data = store, problem, is_about_data
         super().__init__(f"store {store}: {problem}", hint=hint)
 
 

@@ -23,7 +23,7 @@ from alembic.config import Config as AlembicConfig
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from edge_runtime.errors import HistoryError
 
@@ -158,7 +158,7 @@ def mapped(engine: Engine) -> Iterator[None]:
     """Turns what the database says into a `HistoryError`; a transaction stands inside of it."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as exc:
+    except (SQLAlchemyError, sqlite3.Error, OSError, OverflowError) as exc:
         raise database_problem(engine.url.render_as_string(hide_password=True), exc) from exc
 
 
@@ -169,7 +169,8 @@ def database_problem(shown: str, exc: Exception) -> HistoryError:
     for sign, problem, hint in _SIGNS:
         if sign in words.lower():
             return HistoryError(shown, f"{problem} ({words})", hint=hint)
-    return HistoryError(shown, words or type(cause).__name__)
+    is_about_data = isinstance(exc, DataError | IntegrityError | OverflowError)
+    return HistoryError(shown, words or type(cause).__name__, is_about_data=is_about_data)
 
 
 _SIGNS: Final = (

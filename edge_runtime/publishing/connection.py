@@ -18,7 +18,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
@@ -45,13 +46,42 @@ GOODBYE_S = 2.0  # time for DISCONNECT to go out and the network thread to end, 
 _PAHO_PROTOCOL = {"5": paho.MQTTv5, "3.1.1": paho.MQTTv311}
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something that came for a subscription."""
+    """Something that came for a subscription.
+
+    Attributes:
+        topic, payload: as published.
+        is_retained: the broker had it before we subscribed.
+        qos: 0 or 1, as it came.
+        acknowledge: tells the broker that it has arrived; does something only in a `Session`, on the
+            connection that it came by, and may be called from any thread.
+    """
 
     topic: str
     payload: bytes
     is_retained: bool
+    qos: int = 0
+    acknowledge: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that the broker keeps while its client is away (MQTT 5.0 §4.1), for whoever may lose nothing.
+
+    Messages of QoS 1 are acknowledged by hand; those that were not come again on the next connection.
+
+    Attributes:
+        expiry_s: how long the broker keeps it (MQTT 3.1.1 brokers have their own rule).
+        receive_maximum: unacknowledged messages that we take, at most; brokers may have a smaller limit.
+    """
+
+    expiry_s: int = 7 * 86_400
+    receive_maximum: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +113,7 @@ class Connection:
         wake: called from the network thread whenever there is something to take; must not block.
         on_message: called from the network thread with each message; must not block.
         will: topic and payload of the last will, QoS 1 and retained.
+        session: one that outlives the connection; None: it ends with it.
 
     Attributes:
         protocol_in_doubt: after a failed `open`: "refused" when the broker names the protocol as the reason,
@@ -90,6 +121,7 @@ class Connection:
             do.
         callback_errors: exceptions that were kept from killing the network thread.
         receive_maximum: how many unacknowledged publications the broker takes.
+        is_resumed: the broker still had the session.
     """
 
     def __init__(
@@ -101,12 +133,15 @@ class Connection:
         wake: Callable[[], None],
         on_message: Callable[[Message], None],
         will: tuple[str, bytes] | None = None,
+        session: Session | None = None,
     ) -> None:
         self._endpoint, self._client_id, self.protocol = endpoint, client_id, protocol
         self._wake, self._deliver = wake, on_message
         self.protocol_in_doubt: Literal["no", "refused", "unanswered"] = "no"
         self.callback_errors = 0
         self.receive_maximum = 65_535
+        self.is_resumed = False
+        self._session = session
         self._answered = threading.Event()
         self._is_open = False
         self._problem: BrokerError | None = None
@@ -119,6 +154,8 @@ class Connection:
             client_id=client_id,
             protocol=_PAHO_PROTOCOL[protocol],
             reconnect_on_failure=False,
+            clean_session=session is None if protocol == "3.1.1" else None,
+            manual_ack=session is not None,
         )
         client.connect_timeout = endpoint.timeout_s
         if endpoint.tls is not None:
@@ -146,7 +183,12 @@ class Connection:
         if client is None:
             raise self._endpoint.unreachable("this connection is closed")
         try:
-            client.connect(self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s)
+            client.connect(
+                self._endpoint.host,
+                self._endpoint.port,
+                self._endpoint.keepalive_s,
+                **self._session_options(),
+            )
         except (OSError, ValueError) as exc:  # ValueError: host names that IDNA cannot encode
             self.close()
             raise connect_problem(self._endpoint, exc) from exc
@@ -161,6 +203,14 @@ class Connection:
             problem = self.problem or self._endpoint.unreachable("did not answer")
             self.close()
             raise problem
+
+    def _session_options(self) -> dict[str, Any]:
+        if self._session is None or self.protocol != "5":
+            return {}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = self._session.expiry_s
+        properties.ReceiveMaximum = self._session.receive_maximum
+        return {"clean_start": False, "properties": properties}
 
     @property
     def is_open(self) -> bool:
@@ -243,13 +293,14 @@ class Connection:
 
         return guarded
 
-    def _on_connect(self, _c: Any, _u: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:  # paho calls on_connect for refusals too
             if reason.value == UNSUPPORTED_PROTOCOL_VERSION:
                 self.protocol_in_doubt = "refused"
             self._problem = refusal(self._endpoint, reason.value, str(reason), client_id=self._client_id)
         else:
             self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
+            self.is_resumed = bool(flags.session_present)
             self._is_open = True
         self._answered.set()
         self._wake()
@@ -282,7 +333,17 @@ class Connection:
         self._wake()
 
     def _on_message(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
-        self._deliver(Message(message.topic, bytes(message.payload), message.retain))
+        acknowledge = _nothing
+        if self._session is not None and message.qos:
+            acknowledge = partial(self._acknowledge, message.mid, message.qos)
+        self._deliver(
+            Message(message.topic, bytes(message.payload), message.retain, message.qos, acknowledge)
+        )
+
+    def _acknowledge(self, mid: int, qos: int) -> None:
+        client = self._client
+        if client is not None:
+            client.ack(mid, qos)
 
     def _on_log(self, _c: Any, _u: Any, level: int, text: str) -> None:
         # paho has no callback for PINGRESP; its log has a line "Received …" for every packet.

@@ -185,7 +185,8 @@ def refusal(endpoint: Endpoint, reason: int, words: str, *, client_id: str = "")
         return BrokerRefusedError(
             endpoint.url,
             f"another client connected as {client_id}",
-            hint="site, room and device must be unique: is a second device configured like this one?",
+            hint="names must be unique: is a second device configured like this one, or a second collector "
+            "running under the same --name?",
         )
     if reason in (CLIENT_IDENTIFIER_NOT_VALID, BANNED, UNSUPPORTED_PROTOCOL_VERSION):
         return BrokerRefusedError(endpoint.url, words.lower(), hint="ask whoever runs the broker")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from edge_runtime.errors import BrokerError
-from edge_runtime.publishing.connection import Connection, Message, Protocol
+from edge_runtime.publishing.connection import Connection, Message, Protocol, Session
 from edge_runtime.publishing.endpoint import Endpoint
 
 
@@ -62,6 +62,7 @@ def connect(
     client_id: str,
     wake: Callable[[], None],
     on_message: Callable[[Message], None],
+    session: Session | None = None,
 ) -> Connection:
     """Makes a connection, in the other version of the protocol if need be; for clients without a last will.
 
@@ -70,7 +71,12 @@ def connect(
     """
     while True:
         connection = Connection(
-            endpoint, client_id=client_id, protocol=choice.protocol, wake=wake, on_message=on_message
+            endpoint,
+            client_id=client_id,
+            protocol=choice.protocol,
+            wake=wake,
+            on_message=on_message,
+            session=session,
         )
         try:
             connection.open()

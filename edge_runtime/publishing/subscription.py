@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, Self
 
 from edge_runtime.errors import BrokerError
-from edge_runtime.publishing.connection import Answer, Connection, Message
+from edge_runtime.publishing.connection import Answer, Connection, Message, Session
 from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
 from edge_runtime.publishing.fallback import ProtocolChoice, connect
 from edge_runtime.publishing.pacing import Backoff
@@ -36,12 +36,15 @@ class Subscription:
         endpoint: the broker.
         protocol: as `mqtt.protocol` of the configuration.
         patterns: filters, subscribed to at QoS 1 on every connection.
-        name: what the client id begins with.
+        name: what the client id begins with; of a session, the whole of it.
         reconnect_max_s: longest pause between attempts to connect.
+        session: one that outlives the connection; None: it ends with it.
 
     Attributes:
         problem: what is wrong with the broker; None while all is well.
         dropped: messages that came faster than they were taken.
+        connections: how many there were.
+        is_resumed: the latest of them went on with the session of the one before.
     """
 
     def __init__(
@@ -52,11 +55,14 @@ class Subscription:
         *,
         name: str,
         reconnect_max_s: float = RECONNECT_MAX_S,
+        session: Session | None = None,
     ) -> None:
         self.problem: BrokerError | None = None
-        self.dropped = 0
+        self.dropped = self.connections = 0
+        self.is_resumed = False
         self._endpoint, self._choice, self._patterns = endpoint, ProtocolChoice(protocol), tuple(patterns)
-        self._client_id = f"{name}-{secrets.token_hex(4)}"
+        self._client_id = name if session is not None else f"{name}-{secrets.token_hex(4)}"
+        self._session = session
         self._messages: deque[Message] = deque()
         self._wake = threading.Event()
         self._backoff = Backoff(RECONNECT_MIN_S, reconnect_max_s)
@@ -87,8 +93,10 @@ class Subscription:
             client_id=self._client_id,
             wake=self._wake.set,
             on_message=self._on_message,
+            session=self._session,
         )
         self._connection, self.problem = connection, None
+        self.connections, self.is_resumed = self.connections + 1, connection.is_resumed
         self._filters = {connection.subscribe(pattern): pattern for pattern in self._patterns}
 
     def next_messages(self, timeout_s: float) -> list[Message]:
@@ -100,6 +108,18 @@ class Subscription:
             taken.append(self._messages.popleft())
         self._look_after_connection()
         return taken
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool, expiry_s: int | None = None) -> bool:
+        """Sends a message at QoS 1, and does not wait for its acknowledgement.
+
+        Returns:
+            False without a connection.
+        """
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            return False
+        connection.publish(topic, payload, qos=1, retain=retain, expiry_s=expiry_s)
+        return True
 
     def wake(self) -> None:
         """Ends a wait in `next_messages`; for other threads."""
