@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["broker_fixtures", "camera_fixtures"]
+pytest_plugins = ["broker_fixtures", "camera_fixtures", "postgres_fixtures"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -1,12 +1,14 @@
 #!/bin/sh
-# What the tests need beside Python packages: mosquitto, a real broker, and openssl, for its certificates. Installed
-# through apt where that is permitted.
+# What the tests need beside Python packages: mosquitto, a real broker; openssl, for its certificates; PostgreSQL, for
+# the history. Installed through apt where that is permitted.
 set -eu
 PATH="$PATH:/usr/sbin"
 missing=""
 for program in mosquitto openssl; do
   command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
+# Debian keeps the server's programs off the path.
+command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
 as_root=""
