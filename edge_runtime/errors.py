@@ -13,7 +13,10 @@
     ├── EngineError                   8   an inference engine that cannot do what was asked
     ├── BrokerError                   9   the MQTT broker
     │   ├── BrokerUnreachableError        no connection, or TLS failed
-    │   └── BrokerRefusedError            connected, but credentials or ACL were refused
+    │   ├── BrokerRefusedError            connected, but credentials or ACL were refused
+    │   ├── UnknownDeviceError            it keeps nothing of a device of this name
+    │   ├── AmbiguousDeviceError          it knows several devices of this name
+    │   └── DeviceOnlineError             a device that is to be forgotten is still there
     ├── OutboxError                  10   the disk queue between a window and the broker
     ├── MissingExtraError            11   an optional part is not installed
     ├── HistoryError                 17   the database of what was published
@@ -155,6 +158,39 @@ class BrokerUnreachableError(BrokerError):
 
 class BrokerRefusedError(BrokerError):
     """The broker answered, and refused the credentials or a topic."""
+
+
+class UnknownDeviceError(BrokerError):
+    """The broker keeps nothing of a device of this name."""
+
+    def __init__(self, url: str, device: str) -> None:
+        self.device = device
+        super().__init__(
+            url, f"keeps nothing of a device {device}", hint="roomtone watch lists the devices that it knows"
+        )
+
+
+class AmbiguousDeviceError(BrokerError):
+    """Several devices are called so."""
+
+    def __init__(self, url: str, device: str, candidates: Sequence[str]) -> None:
+        self.device, self.candidates = device, tuple(candidates)
+        shown = ", ".join(self.candidates[:8]) + (", …" if len(self.candidates) > 8 else "")
+        super().__init__(
+            url, f"knows {len(self.candidates)} devices {device}: {shown}", hint="name it as site/room/device"
+        )
+
+
+class DeviceOnlineError(BrokerError):
+    """A device that is to be forgotten is still there."""
+
+    def __init__(self, url: str, device: str) -> None:
+        self.device = device
+        super().__init__(
+            url,
+            f"{device} is online",
+            hint="stop it first; --force clears its topics all the same, until it connects again",
+        )
 
 
 class OutboxError(RoomtoneError):

@@ -76,3 +76,62 @@ def asyncapi(
     from edge_runtime.publishing.contract_files import as_text
 
     typer.echo(as_text(document(view.value)), nl=False)
+
+
+@app.command()
+def forget(
+    device: Annotated[
+        str, typer.Argument(metavar="DEVICE", help="site/room/device, or its end if that is clear")
+    ],
+    broker: Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")],
+    ca_file: Annotated[
+        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
+    ] = None,
+    client_cert: Annotated[Path | None, typer.Option(help="our certificate, PEM")] = None,
+    client_key: Annotated[Path | None, typer.Option(help="our private key, PEM")] = None,
+    prefix: Annotated[str, typer.Option(help="Home Assistant's discovery prefix")] = "homeassistant",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    force: Annotated[bool, typer.Option("--force", help="also a device that is online")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="what was cleared, as JSON; needs --yes")] = False,
+) -> None:
+    r"""Clears all that a broker keeps of a device: room, health, Home Assistant's entities. History is not touched.
+
+    For a camera that was taken down, renamed or moved. User and password come from ROOMTONE_MQTT_USERNAME and
+    ROOMTONE_MQTT_PASSWORD.
+
+    \b
+    roomtone mqtt forget r12/camera-1 --broker mqtt://broker.school:1883
+    roomtone mqtt forget north/r12/camera-1 --broker mqtts://broker.school:8883 --ca-file ca.pem --yes
+    """
+    import json
+
+    from edge_runtime.commands.overrides import override
+    from edge_runtime.config import Config
+    from edge_runtime.errors import DeviceOnlineError
+    from edge_runtime.publishing.credentials import load_credentials
+    from edge_runtime.publishing.endpoint import Endpoint
+    from edge_runtime.publishing.forgetting import BrokerMemory
+
+    if as_json and not yes:
+        raise typer.BadParameter("--json cannot ask; add --yes")
+    files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
+    mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
+    with BrokerMemory(Endpoint.from_section(mqtt, load_credentials()), mqtt.protocol) as memory:
+        try:
+            remains = memory.of_device(device, prefix=prefix)
+        except ValueError as exc:
+            raise typer.BadParameter(str(exc)) from exc
+        if remains.is_online and not force:
+            raise DeviceOnlineError(broker, remains.device.base)
+        if not yes:
+            typer.echo("\n".join(sorted(remains.retained)))
+            typer.confirm(f"Clear these {len(remains.retained)} topics?", abort=True)
+        left = memory.clear(remains)
+    cleared = sorted(remains.retained.keys() - left.keys())
+    if as_json:
+        typer.echo(json.dumps({"device": remains.device.base, "cleared": cleared, "left": sorted(left)}))
+    else:
+        typer.echo(f"{remains.device.base}: {len(cleared)} topics cleared")
+    if left:
+        typer.echo(f"{len(left)} were said again meanwhile: is the device online?", err=True)
+        raise typer.Exit(1)

@@ -17,6 +17,7 @@ In the order in which data flows:
     connection.py   one MQTT connection, from TCP to goodbye; fallback.py which version of MQTT
     client.py       the thread that joins them                                  → Publisher
     subscription.py what others publish, over lost connections                  → Subscription
+    forgetting.py   what a broker still keeps of a device that is gone          → BrokerMemory
     board.py        what a watcher sees of all rooms; watch.py `roomtone watch` → RoomBoard, watch
 
     from edge_runtime.publishing.client import Publisher

@@ -195,9 +195,10 @@ def refusal(endpoint: Endpoint, reason: int, words: str, *, client_id: str = "")
 
 def topic_refusal(endpoint: Endpoint, verb: str, topic: str, words: str) -> BrokerRefusedError:
     """What a refusing PUBACK or SUBACK means."""
-    who = endpoint.credentials.username or "clients without a user name"
+    user = endpoint.credentials.username
+    who = f"user {user}" if user else "clients without a user name"
     return BrokerRefusedError(
         endpoint.url,
-        f"does not let this device {verb} {topic}: {words.lower()}",
+        f"does not let {who} {verb} {topic}: {words.lower()}",
         hint=f"let {who} {verb} it in the broker's access list",
     )

@@ -369,7 +369,7 @@ def test_a_refused_topic_is_named_and_its_events_stay_until_they_are_let_through
     problem = publisher.last_problem
     assert isinstance(problem, BrokerRefusedError)
     assert TOPICS.emotion in publisher._refused_topics
-    assert "does not let this device publish" in str(problem)
+    assert "does not let user mute publish" in str(problem)
     assert "access list" in problem.hint
     assert (len(outbox), publisher.counters.published, publisher.connected) == (3, 0, True)
 
