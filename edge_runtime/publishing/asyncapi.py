@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge_runtime import __version__
-from edge_runtime.publishing.contract import TRAFFIC, Foreign, Party, Traffic, Words
+from edge_runtime.publishing.contract import TRAFFIC, Party, Words
 from edge_runtime.publishing.flat import FlatPayload
 from edge_runtime.publishing.payloads import PAYLOADS
 from edge_runtime.publishing.topics import DELIVERY, ROOT, Delivery, Leaf
@@ -43,7 +43,32 @@ _PARAMETERS: Final = {
     **{name: {"description": text} for name, text in _LEVELS.items()},
     "prefix": {"description": "Home Assistant's discovery prefix", "default": "homeassistant"},
 }
-_DISCOVERY: Final = Foreign(
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """A payload in somebody else's format: its name, and the JSON Schema of as much of it as matters here."""
+
+    name: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    name: str
+    address: str
+    parameters: dict[str, Any]
+    content: type[FlatPayload] | Words | _Foreign
+    sender: Party
+    summary: str
+    delivery: Delivery
+
+    @property
+    def message(self) -> str:
+        return self.content.__name__ if isinstance(self.content, type) else self.content.name
+
+
+_DISCOVERY: Final = _Foreign(
     "HomeAssistantDevice",
     {
         "type": "object",
@@ -60,15 +85,6 @@ _DISCOVERY: Final = Foreign(
     },
 )
 _BIRTH: Final = Words("HomeAssistantStatus", ("online", "offline"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Channel:
-    name: str
-    address: str
-    parameters: dict[str, Any]
-    traffic: Traffic
-    delivery: Delivery
 
 
 def document(view: Party) -> dict[str, Any]:
@@ -93,7 +109,7 @@ def document(view: Party) -> dict[str, Any]:
         "operations": dict(_operation(channel, view) for channel in channels),
         "components": {
             "parameters": _PARAMETERS,
-            "messages": {channel.traffic.content_name: _message(channel.traffic) for channel in channels},
+            "messages": {channel.message: _message(channel) for channel in channels},
             "schemas": {payload.__name__: _embedded(payload) for payload in PAYLOADS},
         },
     }
@@ -117,7 +133,17 @@ def _channels() -> list[_Channel]:
         if (behind := traffic.parameter) is not None:
             address += f"/{{{behind.name}}}"
             parameters[behind.name] = {"description": behind.description, "enum": list(behind.values)}
-        channels.append(_Channel(_camel(leaf), address, parameters, traffic, DELIVERY[leaf]))
+        channels.append(
+            _Channel(
+                _camel(leaf),
+                address,
+                parameters,
+                traffic.content,
+                traffic.sender,
+                traffic.summary,
+                DELIVERY[leaf],
+            )
+        )
     prefix = {"prefix": {"$ref": "#/components/parameters/prefix"}}
     identity = {"id": {"description": "roomtone_<site>_<room>_<device>"}}
     return [
@@ -126,41 +152,45 @@ def _channels() -> list[_Channel]:
             "discovery",
             "{prefix}/device/{id}/config",
             prefix | identity,
-            Traffic(_DISCOVERY, "device", "The device and its entities, for Home Assistant; when enabled."),
+            _DISCOVERY,
+            "device",
+            "The device and its entities, for Home Assistant; when enabled.",
             Delivery(1, True),
         ),
         _Channel(
             "discoveryStatus",
             "{prefix}/status",
             prefix,
-            Traffic(_BIRTH, "admin", "Home Assistant's start, which asks for the description again."),
+            _BIRTH,
+            "admin",
+            "Home Assistant's start, which asks for the description again.",
             Delivery(1, False),
         ),
     ]
 
 
 def _channel(channel: _Channel) -> dict[str, Any]:
-    name = channel.traffic.content_name
+    name = channel.message
     return {
         "address": channel.address,
-        "summary": channel.traffic.summary,
+        "summary": channel.summary,
         "parameters": channel.parameters,
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
     }
 
 
 def _operation(channel: _Channel, view: Party) -> tuple[str, dict[str, Any]]:
-    traffic, delivery, name = channel.traffic, channel.delivery, channel.name
-    action = "send" if traffic.sender == view else "receive"
+    name = channel.name
+    action = "send" if channel.sender == view else "receive"
     operation = {
         "action": action,
         "channel": {"$ref": f"#/channels/{name}"},
-        "summary": traffic.summary,
-        "messages": [{"$ref": f"#/channels/{name}/messages/{traffic.content_name}"}],
+        "summary": channel.summary,
+        "messages": [{"$ref": f"#/channels/{name}/messages/{channel.message}"}],
         "bindings": {
             "mqtt": {
-                "qos": delivery.qos,
-                "retain": delivery.retain,
+                "qos": channel.delivery.qos,
+                "retain": channel.delivery.retain,
                 "bindingVersion": MQTT_BINDING_VERSION,
             }
         },
@@ -168,12 +198,12 @@ def _operation(channel: _Channel, view: Party) -> tuple[str, dict[str, Any]]:
     return f"{action}{name[0].upper()}{name[1:]}", operation
 
 
-def _message(traffic: Traffic) -> dict[str, Any]:
-    content, name = traffic.content, traffic.content_name
+def _message(channel: _Channel) -> dict[str, Any]:
+    content, name = channel.content, channel.message
     if isinstance(content, Words):
         payload = {"type": "string", "enum": list(content.words)}
         return {"name": name, "contentType": "text/plain", "payload": payload}
-    if isinstance(content, Foreign):
+    if isinstance(content, _Foreign):
         return {"name": name, "payload": dict(content.schema)}
     return {
         "name": name,

@@ -38,19 +38,6 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
-    """A payload in somebody else's format.
-
-    Attributes:
-        name: of the message, a noun.
-        schema: JSON Schema of as much of it as matters here.
-    """
-
-    name: str
-    schema: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Parameter:
     """A topic level behind the leaf: its name and its values."""
 
@@ -64,21 +51,16 @@ class Traffic:
     """What travels on one leaf.
 
     Attributes:
-        content: the payload class, the plain words, or what another program prescribes.
+        content: the payload class, or the plain words.
         sender: who publishes it; the other one reads.
         summary: one sentence.
         parameter: the level behind the leaf, where there is one.
     """
 
-    content: type[FlatPayload] | Words | Foreign
+    content: type[FlatPayload] | Words
     sender: Party
     summary: str
     parameter: Parameter | None = None
-
-    @property
-    def content_name(self) -> str:
-        """The name of the message."""
-        return self.content.__name__ if isinstance(self.content, type) else self.content.name
 
 
 _PRESENCE: Final = Words("Presence", ("online", "offline"))
