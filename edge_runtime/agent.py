@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import IO, Final, Self
 
 import cv2
@@ -29,10 +30,13 @@ from edge_runtime.frames.opening import open_source
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
-from edge_runtime.outlet import Outlet, shutter_path
+from edge_runtime.outlet import Outlet, context_path, shutter_path
 from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
+from edge_runtime.room.context import RoomContext
+from edge_runtime.room.episodes import EpisodeStep, EpisodeTracker, check_kinds
 from edge_runtime.room.privacy import protect
 from edge_runtime.room.window import RoomWindow
+from edge_runtime.room.zoning import tells_teacher
 from edge_runtime.service_manager import ServiceManager
 from edge_runtime.shutter import Shutter
 from edge_runtime.status_file import StatusFile
@@ -70,7 +74,8 @@ class Agent:
     Raises (on entry):
         UnlawfulUseError: the declared use is prohibited.
         BundleError, EngineError: the network cannot be run as configured.
-        OutboxError, ConfigurationError: the outbox is in use, or credentials cannot be read.
+        OutboxError: the outbox is in use.
+        ConfigurationError: credentials cannot be read, or an episode is of a kind that the bundle never tells.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Agent:
         self._source: FrameSource | None = None
         self._closed_sources = SourceCounters()
         self._windows = 0
+        self._window_end_s = 0.0  # unix time of the last one's end
         self._manager = ServiceManager.from_environment()
         self._status = StatusFile(config)
 
@@ -98,18 +104,28 @@ class Agent:
         cv2.setNumThreads(self.config.faces.scan_threads)
         with ExitStack() as opening:
             self._bundle = open_bundle(self.config.inference.bundle or default_bundle_path())
+            episodes = self.config.episodes
+            check_kinds(episodes.thresholds, self._bundle.manifest.labels)
             self._choice = open_engine(self._bundle, self.config.inference)
             self._status.bundle = self._bundle.digest
             self._analysis = opening.enter_context(
                 RoomAnalysis(self.config, self._bundle.manifest, self._choice.engine)
             )
             opening.callback(self._close_source)
+            self._episodes = EpisodeTracker(
+                episodes.thresholds,
+                windows=episodes.windows,
+                gap_windows=episodes.gap_windows,
+                window_s=self.config.room.window_s,
+            )
             self._shutter = Shutter(shutter_path(self.config))
+            self._context = RoomContext(self.config.context.rows(), context_path(self.config))
             self._outlet = opening.enter_context(
                 Outlet(
                     self.config,
                     info=self.info,
                     on_enabled=self._shutter.set,
+                    on_context=self._context.set,
                     labels=self._bundle.manifest.labels,
                     stream=self._stream,
                 )
@@ -173,7 +189,9 @@ class Agent:
         self._outlet.set_status("capture", "online" if source.online else "offline")
         if frame is not None:
             self._clock.begin(frame.timestamp_s)
-            self._emit(self._analysis.process(frame))
+            activity = self._context.in_force(datetime.fromtimestamp(self._clock.unix_s(frame.timestamp_s)))
+            self._outlet.set_context(activity)
+            self._emit(self._analysis.process(frame, activity))
         elif source.has_monotonic_clock:
             self._emit(self._analysis.advance(time.monotonic()))
         if (
@@ -190,6 +208,7 @@ class Agent:
             self._close_source()
         self._outlet.set_status("capture", "disabled")
         self._outlet.set_enabled(False)
+        self._outlet.set_context(self._context.in_force(datetime.fromtimestamp(self._wall())))
         self._manager.alive()
         self._shutter.wait_for_change(_READ_TIMEOUT_S)
 
@@ -215,16 +234,29 @@ class Agent:
         return self._closed_sources if self._source is None else self._closed_sources + self._source.counters
 
     def _close_window(self) -> None:
+        """Ends the present window, and with it all episodes: no window follows on it."""
         self._emit(self._analysis.end())
+        self._tell_episodes(self._episodes.end(), self._window_end_s)
 
     def _emit(self, window: RoomWindow | None) -> None:
         if window is None:
             return
-        protected = protect(window, self._bundle.manifest.labels, self.config.room.min_group)
+        protected = protect(
+            window,
+            self._bundle.manifest.labels,
+            self.config.room.min_group,
+            tells_teacher=tells_teacher(self.config.deployment),
+        )
+        self._window_end_s = self._clock.unix_s(window.end_s)
         with self._analysis.spans.measure("emit"):
-            event = self._outlet.emit(protected, self._clock.unix_s(window.end_s))
+            event = self._outlet.emit(protected, self._window_end_s)
+            self._tell_episodes(self._episodes.observe(protected), self._window_end_s)
         self._windows += 1
         self._on_event(event)
+
+    def _tell_episodes(self, steps: Sequence[EpisodeStep], unix_s: float) -> None:
+        for step in steps:
+            self._outlet.emit_episode(step, unix_s)
 
     def _tell_stats(self) -> Stats:
         stats = self._meter.read(

@@ -1,6 +1,6 @@
 """One camera's frames → the room's windows: every stage between capture and privacy, in order of the flow.
 
-    Frame → Faces → Crops → Probabilities → smoothed → RoomWindow
+    Frame → Faces → Crops → Probabilities → smoothed → re-weighted → RoomWindow
 
 Only a `RoomWindow` leaves this module; frames, boxes, crops and track ids stay in its locals and die there.
 """
@@ -21,8 +21,11 @@ from edge_runtime.inference.engine import Engine
 from edge_runtime.pacing import Beat
 from edge_runtime.profiling.spans import Spans
 from edge_runtime.room.aggregation import WindowAggregator
+from edge_runtime.room.context import ContextPrior
 from edge_runtime.room.smoothing import Smoother
 from edge_runtime.room.window import RoomWindow
+from edge_runtime.room.zoning import RoomZones, tells_teacher
+from edge_runtime.timetable import Activity
 
 
 @dataclass(slots=True)
@@ -56,16 +59,24 @@ class RoomAnalysis:
             max_batch=config.inference.max_batch,
         )
         self._smoother = Smoother(config.room.smoothing_s)
+        readings = [label.reading for label in manifest.labels]
+        self._prior = ContextPrior(readings) if config.context.prior else None
+        self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
         self._aggregator = WindowAggregator(
-            manifest.labels, window_s=config.room.window_s, min_track_s=config.room.min_track_s
+            manifest.labels,
+            window_s=config.room.window_s,
+            min_track_s=config.room.min_track_s,
+            zones=self._zones,
+            context_prior=config.context.prior,
         )
         self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
 
-    def process(self, frame: Frame) -> RoomWindow | None:
+    def process(self, frame: Frame, activity: Activity | None = None) -> RoomWindow | None:
         """Analyses a frame.
 
         Args:
             frame: not older than the one before.
+            activity: what the room is doing; None: nobody said.
 
         Returns:
             The window that this frame shows to be over, if any.
@@ -75,18 +86,23 @@ class RoomAnalysis:
             faces = self.finder.find(view)
             self.counters.frames += 1
             self.counters.faces += len(faces)
-            window = self._aggregator.observe_frame(frame.timestamp_s, len(faces))
+            window = self._aggregator.observe_frame(frame.timestamp_s, len(faces), activity)
             if self._classify_beat.strikes(frame.timestamp_s):
-                self._classify(view, faces)
+                self._classify(view, faces, activity)
         return window
 
-    def _classify(self, view: FrameView, faces: Faces) -> None:
-        crops = self._crops.make(view, faces)
+    def _classify(self, view: FrameView, faces: Faces, activity: Activity | None) -> None:
+        height, width = view.shape
+        places = self._zones.places(faces.boxes_xyxy, width, height)
+        self._aggregator.observe_places(faces.track_ids, places)
+        crops = self._crops.make(view, faces.only(self._zones.is_read(places)))
         if len(crops):
             with self.spans.measure("infer"):
                 probabilities = self._classifier.probabilities(crops.images)
             self.counters.classified += len(crops)
             smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
+            if self._prior is not None:
+                smoothed = self._prior.apply(smoothed, activity)
             self._aggregator.observe_probabilities(view.timestamp_s, crops.track_ids, crops.age_s, smoothed)
         self._smoother.keep_only(self.finder.known_ids())
 

@@ -16,20 +16,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from edge_runtime.config_section import Section as _Section
+from edge_runtime.room_sections import ContextSection, EpisodesSection, ZonesSection
 
 SCHEMA_ID = "roomtone-config/1"
 MIN_GROUP_FLOOR = 5  # NCES 2011-603 §"minimum group size": no US state publishes groups smaller than 5
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 Purpose = Literal["simulation", "research", "education", "wellbeing", "medical", "safety"]
-
-
-class _Section(BaseModel):
-    # A url may hold a password, so errors do not repeat what they found; `faults_of` shows what is harmless.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
 
 
 class DeviceSection(_Section):
@@ -63,6 +59,12 @@ class DeploymentSection(_Section):
     )
     purpose: Purpose = Field("simulation", description="what the readings are for")
     contact: str = Field("", max_length=200, description="who answers questions about this device")
+    teacher_agreement: str = Field(
+        "",
+        max_length=200,
+        description="name and date of the written agreement by which the teacher's activity may be told; "
+        "without one it is told in simulation only",
+    )
 
 
 def _camera_source(value: str) -> str:
@@ -273,6 +275,9 @@ class Config(_Section):
     faces: FacesSection = FacesSection()
     inference: InferenceSection = InferenceSection()
     room: RoomSection = RoomSection()
+    context: ContextSection = ContextSection()
+    zones: ZonesSection = ZonesSection()
+    episodes: EpisodesSection = EpisodesSection()
     mqtt: MqttSection = MqttSection()
     discovery: DiscoverySection = DiscoverySection()
     outbox: OutboxSection = OutboxSection()

@@ -88,8 +88,17 @@ def faults_of(error: ValidationError, lines: Mapping[str, int] = MappingProxyTyp
             problem = "is not a key that roomtone knows" + _suggestion(item["loc"])
         elif item["type"] != "value_error":
             problem = f"{problem[0].lower()}{problem[1:]}, found {_shown(item['input'])}"
-        faults.append(Fault(key, problem, lines.get(key)))
+        faults.append(Fault(key, problem, _line_of(item["loc"], lines)))
     return sorted(faults, key=lambda fault: (fault.line is None, fault.line or 0, fault.key))
+
+
+def _line_of(location: tuple[int | str, ...], lines: Mapping[str, int]) -> int | None:
+    """The line of a key, else of the nearest thing around it that has one."""
+    keys = (".".join(map(str, location[:depth])) for depth in range(len(location), 1, -1))
+    return next(
+        (lines[key] for key in keys if key in lines),
+        lines.get(str(location[0])) if len(location) == 1 else None,
+    )
 
 
 def _shown(value: object) -> str:
@@ -150,5 +159,10 @@ def _toml_value(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
     # JSON's escapes are TOML's, but for DEL, which only TOML wants escaped.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")

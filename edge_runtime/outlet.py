@@ -17,9 +17,18 @@ from edge_runtime.publishing.client import Publisher, StatusWord
 from edge_runtime.publishing.credentials import load_credentials
 from edge_runtime.publishing.discovery import Discovery
 from edge_runtime.publishing.outbox import Outbox
-from edge_runtime.publishing.payloads import EmotionEvent, EventNumber, Info, Stats, encode
+from edge_runtime.publishing.payloads import (
+    EmotionEvent,
+    EpisodeEvent,
+    EventNumber,
+    Info,
+    Stats,
+    encode,
+)
 from edge_runtime.publishing.topics import Role, Topics
+from edge_runtime.room.episodes import EpisodeStep
 from edge_runtime.room.window import ProtectedWindow
+from edge_runtime.timetable import Activity
 
 
 def state_directory() -> Path:
@@ -41,6 +50,12 @@ def shutter_path(config: Config) -> Path | None:
     return path.with_name(path.name.removesuffix(".sqlite3") + ".shutter-closed") if config.mqtt.url else None
 
 
+def context_path(config: Config) -> Path | None:
+    """Where the activity that was set is remembered: beside the outbox; nowhere for a device without a broker."""
+    path = outbox_path(config)
+    return path.with_name(path.name.removesuffix(".sqlite3") + ".context") if config.mqtt.url else None
+
+
 def _device_name(device: DeviceSection) -> str:
     return f"{device.site}.{device.room}.{device.device}"
 
@@ -52,6 +67,7 @@ class Outlet:
         config: checked; without `mqtt.url` nothing is published and no outbox is opened.
         info: what `info` says; asked on every connection.
         on_enabled: called with the privacy shutter's commands, from the publisher's thread.
+        on_context: called with the words of `context/set`, likewise.
         labels: of the bundle, for Home Assistant's discovery.
         stream: gets each event as one JSON line, flushed; None: no lines.
     """
@@ -62,16 +78,19 @@ class Outlet:
         *,
         info: Callable[[], Info],
         on_enabled: Callable[[bool], None],
+        on_context: Callable[[str], None],
         labels: Sequence[Label] = (),
         stream: IO[str] | None = None,
     ) -> None:
         self.topics = Topics(config.device.site, config.device.room, config.device.device)
-        self._config, self._info, self._on_enabled, self._stream = config, info, on_enabled, stream
+        self._config, self._info, self._stream = config, info, stream
+        self._on_enabled, self._on_context = on_enabled, on_context
         self._labels = labels
         self._numbers = itertools.count(1)
         self._boot = int(time.time())
         self._resources = ExitStack()
         self._told: dict[str, str] = {}
+        self._episodes: dict[str, tuple[str, float]] = {}  # kind → id and beginning of the one that is open
         self.outbox: Outbox | None = None
         self.publisher: Publisher | None = None
 
@@ -102,6 +121,7 @@ class Outlet:
                 load_credentials(),
                 info=self._info,
                 on_enabled=self._on_enabled,
+                on_context=self._on_context,
                 discovery=self._discovery(),
                 drain_rate_hz=settings.drain_rate_hz,
             )
@@ -128,18 +148,62 @@ class Outlet:
             window: from the privacy stage.
             unix_s: of its end.
         """
-        number = (
-            self.outbox.next_event_number() if self.outbox else EventNumber(self._boot, next(self._numbers))
-        )
         event = EmotionEvent.from_window(
-            window, topics=self.topics, number=number, ts=unix_s, min_group=self._config.room.min_group
+            window,
+            topics=self.topics,
+            number=self._next_number(),
+            ts=unix_s,
+            min_group=self._config.room.min_group,
         )
         if self.publisher is not None:
             self.publisher.submit(event)
+        self._write(event)
+        return event
+
+    def emit_episode(self, step: EpisodeStep, unix_s: float) -> EpisodeEvent:
+        """Sends a step of an episode on its way, likewise.
+
+        Args:
+            step: of the episode tracker.
+            unix_s: end of the window that it was told after.
+        """
+        number, ts = self._next_number(), round(unix_s, 3)
+        event_id = number.event_id(self.topics.device)
+        if step.phase == "new":
+            self._episodes[step.kind] = event_id, ts - step.duration_s
+        episode_id, start_ts = self._episodes[step.kind]
+        event = EpisodeEvent(
+            ts=ts,
+            site=self.topics.site,
+            room=self.topics.room,
+            device=self.topics.device,
+            event_id=event_id,
+            boot=number.boot,
+            seq=number.seq,
+            episode_id=episode_id,
+            phase=step.phase,
+            kind=step.kind,
+            start_ts=round(min(start_ts, ts), 3),  # the wall clock may have been set back since
+            duration_s=round(step.duration_s, 3),
+            windows=step.windows,
+            share=step.share,
+            peak_share=step.peak_share,
+            threshold=step.threshold,
+        )
+        if self.publisher is not None:
+            self.publisher.submit_episode(event)
+        self._write(event)
+        return event
+
+    def _next_number(self) -> EventNumber:
+        if self.outbox is not None:
+            return self.outbox.next_event_number()
+        return EventNumber(self._boot, next(self._numbers))
+
+    def _write(self, event: EmotionEvent | EpisodeEvent) -> None:
         if self._stream is not None:
             self._stream.write(encode(event).decode() + "\n")
             self._stream.flush()
-        return event
 
     def set_status(self, role: Role, word: StatusWord) -> None:
         """Says how one part of the device is; said again only when it has changed."""
@@ -155,6 +219,14 @@ class Outlet:
             self._told["enabled"] = word
             if self.publisher is not None:
                 self.publisher.set_enabled_state(is_enabled)
+
+    def set_context(self, activity: Activity | None) -> None:
+        """Says which activity is in force; said again only when it has changed."""
+        word = activity or "none"
+        if self._told.get("context") != word:
+            self._told["context"] = word
+            if self.publisher is not None:
+                self.publisher.set_context_state(word)
 
     def publish_stats(self, stats: Stats) -> None:
         """Sends the device's health."""

@@ -76,12 +76,12 @@ def _shown(side: tuple[Point, Point]) -> str:
     return f"({ax:g}, {ay:g})–({bx:g}, {by:g})"
 
 
-def places_of(polygons: Sequence[Polygon], points_xy: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def places_of(polygons: Sequence[Polygon], points_xy: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Which polygon holds each point.
 
     Args:
         polygons: the first that holds a point has it; a point on an edge is inside.
-        points_xy: (N, 2) float32, normalised.
+        points_xy: (N, 2), normalised.
 
     Returns:
         (N,) int64 index of a polygon, or `OUTSIDE`.

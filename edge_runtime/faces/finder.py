@@ -54,6 +54,10 @@ class Faces:
     def __len__(self) -> int:
         return len(self.track_ids)
 
+    def only(self, mask: BoolArray) -> Faces:
+        """Those for which the (N,) mask is true."""
+        return Faces(self.track_ids[mask], self.boxes_xyxy[mask], self.age_s[mask])
+
     @property
     def widths_px(self) -> FloatArray:
         """(N,) float32 widths of the boxes."""

@@ -7,8 +7,8 @@
 
 One thread of its own connects, sends and waits; the pipeline's calls only leave something for it and wake
 it. What it sends is of three kinds. *Events* come from the outbox, in order, and leave it on their PUBACK
-(see `drain`). *Retained values* (availability, info, status, enabled/state, state, discovery) are sent on every new
-connection (see `retained`). *Stats* go out once, the latest only.
+(see `drain`). *Retained values* (availability, info, status, enabled/state, context/state, state, discovery) are sent
+on every new connection (see `retained`). *Stats* go out once, the latest only.
 
 The runtime goes on without a broker: what is wrong with it is in `last_problem`, and logged once per change.
 """
@@ -33,7 +33,7 @@ from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
 from edge_runtime.publishing.fallback import ProtocolChoice
 from edge_runtime.publishing.outbox import Outbox
 from edge_runtime.publishing.pacing import Backoff
-from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats, encode
+from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats, encode
 from edge_runtime.publishing.retained import RetainedValues
 from edge_runtime.publishing.topics import DELIVERY, Leaf, Role, Topics
 
@@ -61,7 +61,7 @@ class PublisherCounters:
         refused: refusals of events, one for each attempt (MQTT 5 only).
         resent: events sent again because a connection broke before their PUBACK.
         unanswered: connections given up because a PUBACK or a ping stayed unanswered.
-        ignored_commands: messages on `enabled/set` that were neither ON nor OFF.
+        ignored_commands: messages on `enabled/set` and `context/set` that were none of their words.
         callback_errors: exceptions that were kept from ending a thread.
     """
 
@@ -86,6 +86,8 @@ class Publisher:
         credentials: user and password.
         info: asked for the device's `Info` on every connection, from the publisher's thread.
         on_enabled: called with each ON or OFF of `enabled/set`, from the publisher's thread; should be quick.
+        on_context: called with each word of `context/set`, likewise; raises ValueError for one that it does not
+            know.
         discovery: what Home Assistant is told, on every connection and whenever it starts; None: nothing.
         drain_rate_hz: events per second while catching up.
         reconnect_min_s: first pause between attempts to connect.
@@ -107,6 +109,7 @@ class Publisher:
         *,
         info: Callable[[], Info],
         on_enabled: Callable[[bool], None],
+        on_context: Callable[[str], None],
         discovery: Discovery | None = None,
         drain_rate_hz: float = 50.0,
         reconnect_min_s: float = 1.0,
@@ -117,7 +120,11 @@ class Publisher:
         self._endpoint = Endpoint.from_section(mqtt, credentials)
         self._topics, self._outbox, self._info, self._on_enabled = topics, outbox, info, on_enabled
         self._discovery = discovery
-        self._obeyed: dict[str, Callable[[Message], None]] = {topics.enabled_set: self._obey_enabled}
+        self._on_context = on_context
+        self._obeyed: dict[str, Callable[[Message], None]] = {
+            topics.enabled_set: self._obey_enabled,
+            topics.context_set: self._obey_context,
+        }
         if discovery is not None:
             self._obeyed[discovery.status_topic] = self._obey_birth
         self._ack_timeout_s = ack_timeout_s
@@ -155,6 +162,12 @@ class Publisher:
         self._wake.set()
         return is_durable
 
+    def submit_episode(self, event: EpisodeEvent) -> bool:
+        """Takes a step of an episode, as `submit` takes a window."""
+        is_durable = self._outbox.append(event.event_id, self._topics.episode, encode(event), event.ts)
+        self._wake.set()
+        return is_durable
+
     def publish_stats(self, stats: Stats) -> None:
         """Sends the device's health; without a broker the latest waits for one."""
         self._stats.append(encode(stats))
@@ -168,6 +181,11 @@ class Publisher:
     def set_enabled_state(self, is_enabled: bool) -> None:
         """Says whether the privacy shutter is open."""
         self._retained.put(self._topics.enabled_state, b"ON" if is_enabled else b"OFF")
+        self._wake.set()
+
+    def set_context_state(self, word: str) -> None:
+        """Says which activity is in force."""
+        self._retained.put(self._topics.context_state, word.encode())
         self._wake.set()
 
     def flush(self, timeout_s: float) -> bool:
@@ -385,6 +403,13 @@ class Publisher:
         else:
             self._ignored_commands += 1
             log.warning("%s: %.40r is neither ON nor OFF", command.topic, command.payload)
+
+    def _obey_context(self, command: Message) -> None:
+        try:
+            self._on_context(command.payload.decode())
+        except ValueError as exc:
+            self._ignored_commands += 1
+            log.warning("%s: %.200s", command.topic, exc)
 
     def _obey_birth(self, message: Message) -> None:
         """Home Assistant has started; what is retained of an earlier start was answered by the connection itself."""

@@ -1,8 +1,11 @@
 """The room: from probabilities per face to a window that may leave the device.
 
     smoothing.py    probabilities of a track over time
+    context.py      what the room is doing; prior and reading of each activity
+    zoning.py       which zone a face sits in, and whether it is read
     aggregation.py  tumbling windows; each track counts once          → RoomWindow
     privacy.py      minimum group, rounding, bands                    → ProtectedWindow
+    index.py        P3's classroom activity and grade
     window.py       the two values
 
 In use:

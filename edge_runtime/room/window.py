@@ -16,6 +16,22 @@ from edge_runtime.timetable import Activity
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneReading:
+    """One zone of students in one window, exact; never published.
+
+    Attributes:
+        readable: people whose expression was read, as in `RoomWindow`; 0 only if nobody counts for the zone.
+        shares: (K,) float64, mean class probabilities over the zone's tracks, sum 1; zeros when there is none.
+        valence, arousal: in [-1, 1], mean over tracks.
+    """
+
+    readable: int
+    shares: npt.NDArray[np.float64]
+    valence: float
+    arousal: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoomWindow:
     """One tumbling window, exact; never published.
 
@@ -32,6 +48,13 @@ class RoomWindow:
             readable.
         confidence: mean over tracks of the largest smoothed probability, in [0, 1].
         frames: frames analysed.
+        intensity: mean distance from neutral on the circumplex, in [0, 1].
+        context: activity in force at most frames.
+        context_prior: the activity in force re-weighted the probabilities.
+        zones: name → zone of students.
+        teacher_shares: (K,) float64, mean class probabilities of who was in the teacher's zone; None when
+            nobody was, or when that zone is not read.
+        dominance: mean over tracks, in [-1, 1]; None when the bundle does not give it.
     """
 
     start_s: float
@@ -44,6 +67,12 @@ class RoomWindow:
     arousal: float
     confidence: float
     frames: int
+    intensity: float = 0.0
+    context: Activity | None = None
+    context_prior: bool = False
+    zones: dict[str, ZoneReading] = field(default_factory=dict)
+    teacher_shares: npt.NDArray[np.float64] | None = None
+    dominance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

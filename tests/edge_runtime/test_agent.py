@@ -43,6 +43,7 @@ def make(tiny_bundle: Path, tmp_path: Path) -> Make:
             "camera": {"source": source},
             "inference": {"bundle": tiny_bundle},
             "room": {"window_s": 1.0, "min_group": 1, "min_track_s": 0.0},
+            "episodes": {"thresholds": {}},
             "stats": {"interval_s": 1.0},
             "outbox": {"path": tmp_path / "outbox.sqlite3"},
         }

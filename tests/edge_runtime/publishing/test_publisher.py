@@ -44,7 +44,12 @@ def make(outbox: Outbox) -> Iterator[Make]:
     made: list[Publisher] = []
 
     def start(mqtt: MqttSection, credentials: Credentials = NOBODY, **options: Any) -> Publisher:
-        options = {"info": info, "on_enabled": lambda _: None, "drain_rate_hz": 2000.0} | options
+        options = {
+            "info": info,
+            "on_enabled": lambda _: None,
+            "on_context": lambda _: None,
+            "drain_rate_hz": 2000.0,
+        } | options
         options = {"reconnect_min_s": 0.05, "reconnect_max_s": 0.2} | options
         publisher = Publisher(mqtt, TOPICS, outbox, credentials, **options)
         publisher.start()
@@ -286,7 +291,7 @@ from edge_runtime.publishing.outbox import Outbox
 outbox = Outbox(Path(sys.argv[1]), max_bytes=10_000_000, max_age_s=1e6)
 mqtt = MqttSection(url=sys.argv[2])
 publisher = Publisher(
-    mqtt, TOPICS, outbox, Credentials(), info=info, on_enabled=lambda on: None, drain_rate_hz=100.0
+    mqtt, TOPICS, outbox, Credentials(), info=info, on_enabled=print, on_context=print, drain_rate_hz=100.0
 )
 publisher.start()
 while True:
@@ -316,7 +321,12 @@ def test_after_kill_9_the_will_speaks_and_the_next_run_delivers_what_was_closed(
             told += [line.strip() for line in child.stdout if line.endswith("\n")]
         child.wait(10)
         assert until(lambda: listener.payloads(TOPICS.availability) == [b"online", b"offline"])
-        options: dict[str, Any] = {"info": info, "on_enabled": lambda _: None, "drain_rate_hz": 2000.0}
+        options: dict[str, Any] = {
+            "info": info,
+            "on_enabled": lambda _: None,
+            "on_context": lambda _: None,
+            "drain_rate_hz": 2000.0,
+        }
         with (
             Outbox(path, max_bytes=10_000_000, max_age_s=1e6) as outbox,
             Publisher(mosquitto.mqtt, TOPICS, outbox, NOBODY, **options) as publisher,
@@ -499,7 +509,9 @@ def test_a_section_that_cannot_work_is_refused_before_anything_starts(
     outbox: Outbox, section: MqttSection, key: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Publisher(section, TOPICS, outbox, NOBODY, info=info, on_enabled=lambda _: None)
+        Publisher(
+            section, TOPICS, outbox, NOBODY, info=info, on_enabled=lambda _: None, on_context=lambda _: None
+        )
     assert [fault.key for fault in caught.value.faults] == [key]
 
 

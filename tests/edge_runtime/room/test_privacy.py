@@ -19,6 +19,7 @@ from edge_runtime.room.window import Band, ProtectedWindow, RoomWindow
 class Reading:
     name: str
     reading: str
+    polarity: int = -1
 
 
 LABELS = (Reading("angry", "frustration"), Reading("sad", "boredom"), Reading("disgust", "frustration"))
@@ -36,6 +37,7 @@ def window(readable=12, shares=(0.5, 0.3, 0.2), **changes):
         arousal=0.488,
         confidence=0.771,
         frames=1500,
+        intensity=0.59,
     )
     return replace(exact, **changes)
 
@@ -56,6 +58,11 @@ def test_a_window_worked_out_by_hand():
         valence=-0.3,
         arousal=0.5,
         confidence=0.75,
+        positive_activity=0.0,
+        negative_activity=1.0,
+        classroom_activity=0.0,
+        grade="average",
+        intensity=0.6,
     )
 
 
