@@ -13,6 +13,13 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def dashboard(
     broker: Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")],
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="history: sqlite:///FILE, postgresql://USER@HOST/NAME, or none; "
+            "default: a file in the state directory"
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the page; 0: any free one")] = 8080,
     host: Annotated[
         str | None,
@@ -47,7 +54,7 @@ def dashboard(
     from edge_runtime.commands.overrides import override
     from edge_runtime.config import Config
     from edge_runtime.dashboard.access import Access, bind_address, read_token
-    from edge_runtime.dashboard.service import DashboardSettings, serve
+    from edge_runtime.dashboard.service import DashboardSettings, chosen_store, serve
     from edge_runtime.publishing.credentials import load_credentials
 
     files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
@@ -55,5 +62,7 @@ def dashboard(
     access = Access.chosen(
         token=None if token_file is None else read_token(token_file), user_header=user_header, proxies=proxy
     )
-    settings = DashboardSettings(mqtt, load_credentials(), bind_address(access, host), port, access)
+    settings = DashboardSettings(
+        mqtt, load_credentials(), bind_address(access, host), port, chosen_store(store), access
+    )
     serve(settings, announce=lambda url: typer.echo(f"The dashboard is at {url} (Ctrl-C ends it)"))

@@ -19,6 +19,8 @@ from edge_runtime.dashboard.picture import Picture
 from edge_runtime.dashboard.receiver import RECONNECT_MAX_S, Receiver
 from edge_runtime.dashboard.server import make_app
 from edge_runtime.errors import DashboardError
+from edge_runtime.history.store import open_store
+from edge_runtime.outlet import state_directory
 from edge_runtime.publishing.credentials import Credentials
 from edge_runtime.publishing.endpoint import Endpoint
 from edge_runtime.publishing.subscription import Subscription
@@ -34,6 +36,7 @@ class DashboardSettings:
         mqtt: the broker.
         credentials: user and password for it.
         host, port: where to listen; port 0: any free one.
+        store_url: of the history; None: none is kept.
         access: who may look; see `access.bind_address` for which hosts are safe with it.
     """
 
@@ -41,7 +44,17 @@ class DashboardSettings:
     credentials: Credentials
     host: str = LOOPBACK
     port: int = 8080
+    store_url: str | None = None
     access: Access = field(default_factory=Access)
+
+
+def chosen_store(given: str | None) -> str | None:
+    """The history's url: what was asked for, a file in the state directory by default, None for `none`."""
+    if given is not None:
+        return None if given == "none" else given
+    folder = state_directory()
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'history.sqlite3'}"
 
 
 def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lambda url: None) -> None:
@@ -54,6 +67,7 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
     Raises:
         ConfigurationError: no broker is named, or a certificate cannot be used.
         DashboardError: the port cannot be listened on.
+        HistoryError: the store cannot be opened.
     """
     endpoint = Endpoint.from_section(settings.mqtt, settings.credentials)
     picture = Picture()
@@ -66,7 +80,8 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
     )
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        past = Past(None)
+        store = None if settings.store_url is None else stack.enter_context(open_store(settings.store_url))
+        past = Past(store)
         receiver = stack.enter_context(Receiver(picture, endpoint, subscription))
 
         def state() -> dict[str, Any]:
