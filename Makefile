@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= simulated://students=24,seed=7
 
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench docs format clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -24,6 +24,9 @@ check: $(VENV)/.dev  ## style, types, and who may import whom
 
 bench: $(VENV)/.dev  ## the loop against the plain loop, ratios of one run
 	$(BIN)/python tests/bench/loop.py
+
+docs: $(VENV)/.dev  ## docs/configuration.md, from the schema
+	$(BIN)/roomtone config docs > docs/configuration.md
 
 format: $(VENV)/.dev  ## mends what ruff can mend
 	$(BIN)/ruff check --fix .

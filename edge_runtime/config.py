@@ -21,10 +21,12 @@ from pydantic import AfterValidator, Field, model_validator
 from edge_runtime.config_section import Section as _Section
 from edge_runtime.room_sections import ContextSection, EpisodesSection, ZonesSection
 
-SCHEMA_ID = "roomtone-config/1"
+SCHEMA_VERSION = 2  # see config_migration.py
+SCHEMA_ID = f"roomtone-config/{SCHEMA_VERSION}"
 MIN_GROUP_FLOOR = 5  # NCES 2011-603 §"minimum group size": no US state publishes groups smaller than 5
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+Variant = Annotated[str, Field(pattern="^(onnxruntime|openvino) (fp32|fp16|bf16|int8)$")]
 Purpose = Literal["simulation", "research", "education", "wellbeing", "medical", "safety"]
 
 
@@ -95,8 +97,8 @@ class CameraSection(_Section):
         repr=False,  # the url of a network camera may hold its password
         description="camera index (`0`), rtsp/http url, film, folder of images, or `simulated://students=24,seed=7`",
     )
-    width: int | None = Field(None, ge=160, le=7680, description="requested width of a USB camera, px")
-    height: int | None = Field(None, ge=120, le=4320, description="requested height of a USB camera, px")
+    width_px: int | None = Field(None, ge=160, le=7680, description="requested width of a USB camera, px")
+    height_px: int | None = Field(None, ge=120, le=4320, description="requested height of a USB camera, px")
     fps: float | None = Field(None, gt=0, le=240, description="requested rate of a USB camera, frames/s")
     realtime: bool = Field(
         False, description="play a film at its own pace, dropping frames as a camera would"
@@ -164,6 +166,10 @@ class InferenceSection(_Section):
     backend: Literal["auto", "onnxruntime", "openvino"] = Field("auto", description="inference engine")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
         "auto", description="numeric precision"
+    )
+    prefer: tuple[Variant, ...] = Field(
+        (),
+        description="order in which variants are tried, such as `openvino int8`; then the bundle's own order",
     )
     threads: int = Field(1, ge=1, le=64, description="threads of the engine")
     classify_rate_hz: float = Field(
@@ -264,6 +270,12 @@ class StatsSection(_Section):
     """The device's own health."""
 
     interval_s: float = Field(60.0, ge=1, le=3600, description="one `stats` message in so many seconds")
+    hot_c: float = Field(
+        85.0,
+        ge=40,
+        le=120,
+        description="a processor as hot as this, °C, is `degraded`: most slow down from here on",
+    )
 
 
 class Config(_Section):
@@ -299,5 +311,11 @@ def trial_config() -> Config:
 
 
 def config_schema() -> dict[str, Any]:
-    """JSON Schema of the configuration file."""
-    return {"$id": SCHEMA_ID, **Config.model_json_schema()}
+    """JSON Schema of a configuration file."""
+    schema = Config.model_json_schema()
+    schema["properties"] = {
+        "schema": {"const": SCHEMA_ID, "description": "version of the file; without it, version 1"},
+        "profile": {"type": "string", "description": "the board's profile: a name, a TOML file, or `auto`"},
+        **schema["properties"],
+    }
+    return {"$id": SCHEMA_ID, **schema}

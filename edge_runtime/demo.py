@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from edge_runtime.config import Config, MqttSection, trial_config
-from edge_runtime.config_file import is_relative_path, to_toml
+from edge_runtime.config_file import to_toml
+from edge_runtime.config_layers import is_relative_path
 from edge_runtime.demo_broker import DemoBroker
 from edge_runtime.errors import RoomtoneError, SourceUnavailableError
 from edge_runtime.publishing.credentials import Credentials

@@ -50,14 +50,17 @@ class RoomtoneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of a configuration: the dotted key, what is wrong, and its line where known (1-based)."""
+    """One fault of a configuration: the dotted key, what is wrong, its line (1-based) and file where known."""
 
     key: str
     problem: str
     line: int | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
-        where = f"line {self.line}: " if self.line is not None else ""
+        places = [self.file or "", f"line {self.line}" if self.line is not None else ""]
+        where = " ".join(filter(None, places))
+        where = f"{where}: " if where else ""
         return f"{where}{self.key}: {self.problem}" if self.key else f"{where}{self.problem}"
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from edge_runtime.publishing.payloads import Health
-
-HOT_C: Final = 85.0  # Raspberry Pi 5 and most mini-PCs slow down from here on
 
 
 def resident_mb(status: Path = Path("/proc/self/status")) -> float | None:
@@ -40,6 +37,7 @@ def health_word(
     broker_connected: bool | None,
     dropped_share: float,
     temperature: float | None,
+    hot_c: float,
 ) -> Health:
     """The worst of what is wrong, in the order in which an admin would look.
 
@@ -50,6 +48,7 @@ def health_word(
         broker_connected: None when no broker is configured.
         dropped_share: frames that nobody had time for, of all that came since the last time.
         temperature: °C; None where unknown.
+        hot_c: from here on the processor slows down.
     """
     if not is_enabled:
         return "disabled"
@@ -59,5 +58,5 @@ def health_word(
         return "outbox_full"
     if broker_connected is False:
         return "broker_lost"
-    is_hot = temperature is not None and temperature >= HOT_C
+    is_hot = temperature is not None and temperature >= hot_c
     return "degraded" if is_hot or dropped_share > 0.5 else "ok"

@@ -72,6 +72,7 @@ class Meter:
                 broker_connected=publisher.connected if publisher is not None else None,
                 dropped_share=dropped / (dropped + frames) if frames else 0.0,
                 temperature=temperature,
+                hot_c=self._config.stats.hot_c,
             ),
             fps=round(frames / max(now_s - self._last_s, 1e-3), 2),
             frames=analysis.counters.frames,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from edge_runtime.config import Config
-from edge_runtime.config_file import faults_of
+from edge_runtime.config_faults import faults_of
 from edge_runtime.errors import ConfigurationError
 
 

@@ -16,7 +16,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def run(
     config: Annotated[
-        Path | None, typer.Option(help="TOML file; a built-in trial configuration when absent")
+        list[Path] | None,
+        typer.Option(help="TOML file, or folder of layers; may be repeated. A built-in trial when absent"),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
@@ -38,7 +39,7 @@ def run(
     r"""Runs the camera: frames in, room-level emotion events out.
 
     \b
-    roomtone run --config /etc/roomtone/config.toml
+    roomtone run --config /etc/roomtone
     roomtone run --source lesson.mp4 --print --until-end
     roomtone run --source 0 --broker mqtt://broker.school:1883
     """
@@ -47,12 +48,12 @@ def run(
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
 
-    if config is None:
+    if not config:
         typer.echo(
             "roomtone: no --config, so this is a trial: purpose simulation, min_group 1, 10 s windows",
             err=True,
         )
-    settings = trial_config() if config is None else load_config(config)
+    settings = load_config(*config) if config else trial_config()
     settings = override(
         settings,
         {

@@ -70,8 +70,8 @@ class GrabberProcess:
             source=source,
             open_timeout_s=settings.open_timeout_s,
             read_timeout_s=settings.restart_after_s,
-            width=settings.width,
-            height=settings.height,
+            width=settings.width_px,
+            height=settings.height_px,
             fps=settings.fps,
             ends=ends,
         )

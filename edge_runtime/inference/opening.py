@@ -53,6 +53,7 @@ class Choice:
 def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
     """Loads the bundle's best variant that satisfies the settings.
 
+    The order is `inference.prefer`'s, which comes from the board's profile, then the bundle's own.
     A variant whose backend is not installed, that does not load, or whose golden outputs do not reproduce is
     passed over, which the reason says. A backend or precision that is named must be had.
 
@@ -73,6 +74,8 @@ def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
             f"bundle {bundle.manifest.name} has no variant for {settings.backend} {settings.precision}",
             hint=f"it offers: {offered}",
         )
+    rank = {name: place for place, name in enumerate(settings.prefer)}
+    wanted.sort(key=lambda variant: rank.get(f"{variant.backend} {variant.precision}", len(rank)))
     passed_over: list[str] = []
     failures: list[RoomtoneError] = []
     for variant in wanted:
@@ -94,7 +97,9 @@ def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
             failures.append(exc)
             continue
         is_named = "auto" not in (settings.backend, settings.precision)
-        reason = "as configured" if is_named else "best of the bundle here"
+        reason = (
+            "as configured" if is_named else "preferred here" if name in rank else "best of the bundle here"
+        )
         return Choice(engine, variant, "; ".join([reason, *passed_over]), difference)
     if failures:
         raise failures[0]

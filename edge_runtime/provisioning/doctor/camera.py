@@ -171,7 +171,7 @@ def _rate(footage: Footage, config: Config) -> Finding:
 def _resolution(footage: Footage, camera: CameraSection) -> Finding:
     got = f"{footage.width}×{footage.height}"
     facts: Facts = {"width": footage.width, "height": footage.height}
-    asked = (camera.width or footage.width, camera.height or footage.height)
+    asked = (camera.width_px or footage.width, camera.height_px or footage.height)
     if asked != (footage.width, footage.height):
         return warn(
             f"{got}, {asked[0]}×{asked[1]} was asked for",

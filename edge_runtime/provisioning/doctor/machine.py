@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_runtime.config import Config
-from edge_runtime.health import HOT_C, temperature_c
+from edge_runtime.health import temperature_c
 from edge_runtime.outlet import outbox_path
 from edge_runtime.provisioning.doctor.check import Check, Facts, Finding, fail, ok, skipped, warn
 
@@ -45,22 +45,22 @@ def machine_checks(config: Config, system: Path = Path("/")) -> list[Check]:
         system: where the file system of the board begins; another folder in tests.
     """
     return [
-        Check("temperature", "temperature", lambda: temperature(system)),
+        Check("temperature", "temperature", lambda: temperature(config.stats.hot_c, system)),
         Check("throttling", "throttling", lambda: throttling(system)),
         Check("disk", "disk", lambda: disk(config)),
         Check("memory", "memory", lambda: memory(system)),
     ]
 
 
-def temperature(system: Path = Path("/")) -> Finding:
-    """The hottest thermal zone."""
+def temperature(hot_c: float, system: Path = Path("/")) -> Finding:
+    """The hottest thermal zone, against `stats.hot_c`, which the board's profile sets."""
     celsius = temperature_c(system / "sys/class/thermal")
     if celsius is None:
         return skipped("this machine shows no thermal zone")
-    if celsius >= HOT_C:
-        return fail(f"{celsius:.0f} °C, boards slow down from {HOT_C:.0f} °C", _COOLING_HINT, celsius=celsius)
-    if celsius >= HOT_C - _WARM_BELOW_HOT_C:
-        return warn(f"{celsius:.0f} °C, near {HOT_C:.0f} °C", _COOLING_HINT, celsius=celsius)
+    if celsius >= hot_c:
+        return fail(f"{celsius:.0f} °C, boards slow down from {hot_c:.0f} °C", _COOLING_HINT, celsius=celsius)
+    if celsius >= hot_c - _WARM_BELOW_HOT_C:
+        return warn(f"{celsius:.0f} °C, near {hot_c:.0f} °C", _COOLING_HINT, celsius=celsius)
     return ok(f"{celsius:.0f} °C", celsius=celsius)
 
 

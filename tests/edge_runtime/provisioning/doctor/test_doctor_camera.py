@@ -48,7 +48,7 @@ def test_a_simulated_classroom_passes(tmp_path: Path) -> None:
 def test_a_network_camera_s_real_rate_is_measured(tmp_path: Path, mjpeg_camera) -> None:
     mjpeg_camera.fps = 25.0
     mjpeg_camera.frames_per_size = 10_000
-    found = findings(mjpeg_camera.url, tmp_path, fps=60, width=1280, height=720)
+    found = findings(mjpeg_camera.url, tmp_path, fps=60, width_px=1280, height_px=720)
     assert found["camera"][0] == "ok"
     assert found["frame rate"][0] == "warn"
     rate = float(found["frame rate"][1].split()[0])
