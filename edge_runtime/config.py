@@ -24,6 +24,7 @@ from edge_runtime.room_sections import ContextSection, EpisodesSection, ZonesSec
 SCHEMA_VERSION = 2  # see config_migration.py
 SCHEMA_ID = f"roomtone-config/{SCHEMA_VERSION}"
 MIN_GROUP_FLOOR = 5  # NCES 2011-603 §"minimum group size": no US state publishes groups smaller than 5
+HOT_C = 85.0  # °C; Raspberry Pi 5 and most mini-PCs slow down from here on
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 Variant = Annotated[str, Field(pattern="^(onnxruntime|openvino) (fp32|fp16|bf16|int8)$")]

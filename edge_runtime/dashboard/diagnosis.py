@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from edge_runtime.config import HOT_C
 from edge_runtime.dashboard.device import Device
 from edge_runtime.dashboard.words import duration, say
-from edge_runtime.health import HOT_C
 from edge_runtime.publishing.payloads import EmotionEvent, Stats
 
 Level = Literal["fault", "warning", "note", "ok"]
