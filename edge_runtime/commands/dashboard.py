@@ -20,6 +20,9 @@ def dashboard(
             "default: a file in the state directory"
         ),
     ] = None,
+    collect: Annotated[
+        bool, typer.Option(help="write the history too; --no-collect: `roomtone collect` does, this reads it")
+    ] = True,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the page; 0: any free one")] = 8080,
     host: Annotated[
         str | None,
@@ -63,6 +66,12 @@ def dashboard(
         token=None if token_file is None else read_token(token_file), user_header=user_header, proxies=proxy
     )
     settings = DashboardSettings(
-        mqtt, load_credentials(), bind_address(access, host), port, chosen_store(store), access
+        mqtt,
+        load_credentials(),
+        host=bind_address(access, host),
+        port=port,
+        store_url=chosen_store(store),
+        collects=collect,
+        access=access,
     )
     serve(settings, announce=lambda url: typer.echo(f"The dashboard is at {url} (Ctrl-C ends it)"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Self
 
 import uvicorn
 
@@ -18,14 +20,16 @@ from edge_runtime.dashboard.past import Past
 from edge_runtime.dashboard.picture import Picture
 from edge_runtime.dashboard.receiver import RECONNECT_MAX_S, Receiver
 from edge_runtime.dashboard.server import make_app
-from edge_runtime.errors import DashboardError
+from edge_runtime.errors import DashboardError, HistoryError
+from edge_runtime.history.collector import Collector
 from edge_runtime.history.store import open_store
 from edge_runtime.outlet import state_directory
 from edge_runtime.publishing.credentials import Credentials
 from edge_runtime.publishing.endpoint import Endpoint
 from edge_runtime.publishing.subscription import Subscription
 
-_GRACE_S = 3  # for answers under way; the live feeds end by themselves
+_SEED_AFTER_S: Final = 2.0
+_GRACE_S: Final = 3  # for answers under way; the live feeds end by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class DashboardSettings:
         credentials: user and password for it.
         host, port: where to listen; port 0: any free one.
         store_url: of the history; None: none is kept.
+        collects: whether this process writes the history; False: another does, this one reads it.
         access: who may look; see `access.bind_address` for which hosts are safe with it.
     """
 
@@ -45,6 +50,7 @@ class DashboardSettings:
     host: str = LOOPBACK
     port: int = 8080
     store_url: str | None = None
+    collects: bool = True
     access: Access = field(default_factory=Access)
 
 
@@ -80,18 +86,19 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
     )
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        store = None if settings.store_url is None else stack.enter_context(open_store(settings.store_url))
-        past = Past(store)
+        history = stack.enter_context(_History(settings))
         receiver = stack.enter_context(Receiver(picture, endpoint, subscription))
+        stack.enter_context(_seeded(history.past, picture))
 
         def state() -> dict[str, Any]:
-            return {"broker": receiver.state(), "history": past.is_kept}
+            return {"broker": receiver.state(), "history": history.state()}
 
         feed = Feed(picture, state, is_stopping=lambda: server.should_exit)
         server = uvicorn.Server(
             uvicorn.Config(
-                make_app(feed, past, settings.access),
+                make_app(feed, history.past, settings.access),
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -101,6 +108,60 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
         stack.enter_context(_signals_return())
         announce(_url(listener))
         server.run(sockets=[listener])
+
+
+class _History:
+    """The store, and the collector that fills it; a context manager that opens and closes both.
+
+    The collector has a group for each store: two dashboards on one store share its work, and none takes events
+    away from a collector that fills another store.
+    """
+
+    def __init__(self, settings: DashboardSettings) -> None:
+        self._settings = settings
+        self._collector: Collector | None = None
+        self._resources = ExitStack()
+        self.past = Past(None)
+
+    def __enter__(self) -> Self:
+        settings = self._settings
+        if settings.store_url is not None:
+            with ExitStack() as opening:
+                store = opening.enter_context(open_store(settings.store_url))
+                self.past = Past(store)
+                if settings.collects:
+                    group = f"dashboard-{hashlib.sha256(store.url.encode()).hexdigest()[:8]}"
+                    collector = Collector(settings.mqtt, settings.credentials, store, group=group)
+                    self._collector = opening.enter_context(collector)
+                self._resources = opening.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._resources.close()
+
+    def state(self) -> dict[str, Any]:
+        """What the page is told: whether there is a history, and what keeps it from being written."""
+        problems = [] if self._collector is None else self._collector.problems
+        problem = next((str(problem) for problem in problems if isinstance(problem, HistoryError)), "")
+        return {"kept": self.past.is_kept, "problem": problem}
+
+
+@contextmanager
+def _seeded(past: Past, picture: Picture) -> Iterator[None]:
+    """Fills in the hour before the start, as soon as retained messages have told which rooms there are."""
+    is_over = threading.Event()
+
+    def seed() -> None:
+        if not is_over.wait(_SEED_AFTER_S):
+            past.seed(picture)
+
+    thread = threading.Thread(target=seed, name="dashboard-seed", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @contextmanager

@@ -93,8 +93,11 @@ function tellConnection() {
     lines.push(sayCount("banner.foreign", broker.foreign, { last: broker.last_foreign }));
   }
   if (state === "live" && broker.dropped) lines.push(say("banner.dropped", { count: broker.dropped }));
+  if (state === "live" && live.server.history.problem) {
+    lines.push(say("banner.history", { problem: live.server.history.problem }));
+  }
   show(banner, lines.length > 0);
-  banner.dataset.level = state === "live" && !broker.problem ? "note" : "fault";
+  banner.dataset.level = state === "live" && !broker.problem && !live.server.history.problem ? "note" : "fault";
   const text = lines.filter(Boolean);
   if (banner.innerText !== text.join("\n")) banner.replaceChildren(...text.map((line) => el("p", {}, line)));
   show(document.getElementById("logout"), Boolean(live.server?.can_log_out));
