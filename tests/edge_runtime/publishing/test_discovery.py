@@ -239,7 +239,8 @@ def make(mosquitto: Mosquitto, tmp_path: Path) -> Make:
                 "discovery": discovery,
             }
         )
-        return Outlet(config, info=info, on_enabled=lambda _: None, labels=LABELS)
+        nothing = {"on_enabled": lambda _: None, "on_context": lambda _: None}
+        return Outlet(config, info=info, labels=LABELS, **nothing)
 
     return outlet
 
