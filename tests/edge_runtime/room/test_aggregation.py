@@ -196,3 +196,12 @@ def test_shares_sum_to_one_or_nobody_counted(moments):
     assert window.shares.min() >= 0
     assert -1 <= window.valence <= 1
     assert 0 <= window.confidence <= 1
+
+
+def test_the_windows_activity_is_the_one_of_most_frames():
+    room = aggregator()
+    for now_s, activity in enumerate(["lecture", "task", "task", None]):
+        room.observe_frame(float(now_s), 0, activity)
+    assert room.flush().context == "task"
+    room.observe_frame(10.0, 0)
+    assert room.flush().context is None

@@ -11,6 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edge_runtime.publishing.payloads import EmotionEvent, EventNumber
+from edge_runtime.publishing.topics import Topics
+from edge_runtime.room.index import grade_of
 from edge_runtime.room.privacy import band, largest_remainder, protect
 from edge_runtime.room.window import Band, ProtectedWindow, RoomWindow
 
@@ -199,3 +202,37 @@ def test_windows_cannot_be_changed_on_their_way():
         window().seen = 3
     with pytest.raises(AttributeError):
         protect(window(), LABELS, 10).suppressed = False
+
+
+def test_the_reading_changes_with_the_activity_and_the_shares_do_not():
+    told = protect(window(context="task", context_prior=True), LABELS, 10)
+    assert told.readings == {"thinking": 0.7, "boredom": 0.3}
+    assert told.shares == protect(window(), LABELS, 10).shares
+    assert (told.context, told.context_prior) == ("task", True)
+
+
+@pytest.mark.parametrize("prior", [False, True])
+def test_without_an_activity_there_is_no_word_of_a_prior(prior):
+    told = protect(window(context_prior=prior), LABELS, 10)
+    assert told.context is None
+    assert told.context_prior is None
+
+
+@given(
+    shares=hnp.arrays(np.float64, 3, elements=st.floats(0, 1, allow_subnormal=False)),
+    polarity=st.tuples(*[st.sampled_from([-1, 0, 1])] * 3),
+)
+def test_activities_are_sums_of_published_shares_and_the_grade_is_that_of_the_published_activity(
+    shares, polarity
+):
+    assume(shares.sum() > 1e-6)
+    labels = [replace(label, polarity=value) for label, value in zip(LABELS, polarity, strict=True)]
+    told = protect(window(shares=shares / shares.sum()), labels, 10)
+    for sign, activity in ((1, told.positive_activity), (-1, told.negative_activity)):
+        theirs = [told.shares[label.name] for label in labels if label.polarity == sign]
+        assert activity == pytest.approx(math.fsum(theirs))
+    assert told.grade == grade_of(told.classroom_activity)
+    # Every such window is an event that keeps its word.
+    EmotionEvent.from_window(
+        told, topics=Topics("s", "r", "d"), number=EventNumber(1, 1), ts=0.0, min_group=10
+    )
