@@ -194,7 +194,8 @@ class Picture:
                 "context": device.context,
                 "status": dict(device.status),
                 "skew_s": round(device.skew_s or 0.0, 1),
-            }
+            },
+            "episodes": [shown(step) for step in device.episodes.values()],
         }
         if device.window is not None:
             parts["window"] = shown(device.window)

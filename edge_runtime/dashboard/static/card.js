@@ -1,7 +1,7 @@
 // One room on the overview: built once, then only what changed is written.
 
 import { el, setAttribute, setText, show, svg } from "./dom.js";
-import { ago, band, capital, percent } from "./format.js";
+import { ago, band, capital, percent, span } from "./format.js";
 import { paint } from "./labels.js";
 import { live } from "./live.js";
 import { ageOf, needsAttention, sharesOf, speakerOf, stateOf } from "./state.js";
@@ -102,9 +102,12 @@ export class Card {
   #alert(device) {
     const verdict = device.verdict;
     const isTold = needsAttention(device) && this.state !== "offline" && this.state !== "silent";
-    show(this.alert, isTold);
-    if (isTold) setText(this.alert, verdict.text);
-    setAttribute(this.alert, "data-level", verdict?.level);
+    const episode = this.state === "live" ? device.episodes?.at(-1) : null;
+    show(this.alert, isTold || Boolean(episode));
+    setText(this.alert, isTold ? verdict.text : episode ? say("card.episode", {
+      kind: capital(episode.kind), span: span(Math.max(episode.duration_s, live.now() - episode.start_ts)),
+    }) : "");
+    setAttribute(this.alert, "data-level", isTold ? verdict.level : "episode");
   }
 
   #activity(device) {
