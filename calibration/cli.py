@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 from rich.console import Console
@@ -19,15 +19,18 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_writing import check_target
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.config import InferenceSection
+from edge_runtime.faces.labelled import default_split
 from edge_runtime.inference.opening import open_engine
 
+_LISTED: Final = 10  # unreadable files that are named
 evaluate_app = typer.Typer()
 calibrate_app = typer.Typer()
 
 Backend = Literal["auto", "onnxruntime", "openvino"]
 PrecisionName = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 _BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle directory")]
-_Data = Annotated[Path, typer.Option(help=".npz with images, labels and split, as FER2013's")]
+_Data = Annotated[Path, typer.Option(help=".npz as FER2013's, or a folder per class")]
+_Labels = Annotated[str, typer.Option(help="of a .npz: fer, or ferplus, the class with most votes")]
 _BackendOption = Annotated[Backend, typer.Option(help="engine to measure with")]
 _PrecisionOption = Annotated[PrecisionName, typer.Option(help="precision to measure")]
 _Threads = Annotated[int, typer.Option(min=1, help="threads of the engine")]
@@ -52,7 +55,11 @@ class _Bars:
 def evaluate_command(
     bundle: _BundleArgument,
     data: _Data,
-    split: Annotated[str, typer.Option(help="training, public or private")] = "private",
+    split: Annotated[
+        str | None,
+        typer.Option(help="training, public, private or all; private, but all of a folder without splits"),
+    ] = None,
+    labels: _Labels = "fer",
     backend: _BackendOption = "auto",
     precision: _PrecisionOption = "auto",
     threads: _Threads = 1,
@@ -68,7 +75,9 @@ def evaluate_command(
     choice = open_engine(opened, InferenceSection(backend=backend, precision=precision, threads=threads))
     with work_progress() as progress:
         bars = _Bars(progress)
-        result = evaluate(opened, choice, prepare(data, split, opened, cache=cache, on_progress=bars), bars)
+        chosen = split or default_split(data)
+        faces = prepare(data, chosen, opened, labelling=labels, cache=cache, on_progress=bars)
+        result = evaluate(opened, choice, faces, bars)
     if confusion is not None:
         from calibration.figures import plot_confusion
 
@@ -83,6 +92,10 @@ def evaluate_command(
         f"ran on {result.engine.backend} {result.engine.precision}; "
         f"pupils found in {result.pupils_found:.1%}; left out: {_left_out(result.left_out)}"
     )
+    for file in result.unreadable[:_LISTED]:
+        typer.echo(f"unreadable: {file}")
+    if len(result.unreadable) > _LISTED:
+        typer.echo(f"… and {len(result.unreadable) - _LISTED} more; --json lists all")
 
 
 @calibrate_app.command("calibrate")
@@ -91,6 +104,7 @@ def calibrate_command(
     data: _Data,
     out: Annotated[Path, typer.Option(help="folder of the new bundle; must not exist yet")],
     split: Annotated[str, typer.Option(help="split to fit on; never the private one")] = "public",
+    labels: _Labels = "fer",
     backend: _BackendOption = "auto",
     precision: _PrecisionOption = "auto",
     threads: _Threads = 1,
@@ -107,7 +121,9 @@ def calibrate_command(
     opened = open_bundle(bundle)
     choice = open_engine(opened, InferenceSection(backend=backend, precision=precision, threads=threads))
     with work_progress() as progress:
-        found = calibrate(opened, choice, data, split=split, cache=cache, on_progress=_Bars(progress))
+        found = calibrate(
+            opened, choice, data, split=split, labelling=labels, cache=cache, on_progress=_Bars(progress)
+        )
     written = write_calibrated(opened, found, out, force=force)
     if as_json:
         typer.echo(json.dumps({"bundle": str(out), "digest": written.digest, **found.to_json()}, indent=2))
@@ -123,6 +139,7 @@ def _facts(result: Evaluation, digest: str) -> dict[str, object]:
         "bundle_digest": digest,
         "data": result.data,
         "left_out": result.left_out,
+        "unreadable": list(result.unreadable),
         "pupils_found": result.pupils_found,
         "engine": asdict(result.engine),
         **result.metrics.to_json(),

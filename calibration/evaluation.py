@@ -6,7 +6,7 @@ Nothing here has an alignment or a network of its own, so what is measured is wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ import numpy as np
 from calibration.metrics import Labels, Metrics, measure
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import ConfigurationError, Fault
-from edge_runtime.faces.labelled import load_labelled
+from edge_runtime.faces.labelled import LabelledFaces, load_labelled
 from edge_runtime.faces.locating import locate_all
 from edge_runtime.faces.precut import align_precut
 from edge_runtime.frames.frame import Image
@@ -41,6 +41,7 @@ class PreparedFaces:
         labels: (N,) int64, in the order of the bundle's labels.
         left_out: reason → images that were dropped.
         pupils_found: share of the images whose pupils were found; the others were cut by the stated fallback.
+        unreadable: files of a folder that are no image.
     """
 
     data: str
@@ -48,6 +49,7 @@ class PreparedFaces:
     labels: Labels
     left_out: dict[str, int]
     pupils_found: float
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Evaluation:
         data: file and split.
         metrics: with the bundle's own temperature.
         engine: what really ran.
-        left_out, pupils_found: as in `PreparedFaces`.
+        left_out, pupils_found, unreadable: as in `PreparedFaces`.
     """
 
     data: str
@@ -66,46 +68,64 @@ class Evaluation:
     engine: EngineReport
     left_out: dict[str, int]
     pupils_found: float
+    unreadable: tuple[str, ...]
 
 
 def prepare(
-    data: Path, split: str, bundle: Bundle, *, cache: Path | None = None, on_progress: OnProgress = silent
+    data: Path,
+    split: str,
+    bundle: Bundle,
+    *,
+    labelling: str = "fer",
+    cache: Path | None = None,
+    on_progress: OnProgress = silent,
 ) -> PreparedFaces:
-    """Reads a split and cuts it by the bundle's template.
+    """Reads a split and cuts it by the bundle's template. Images of a class that the bundle lacks are left out.
 
     Args:
-        data: `.npz`, see `edge_runtime.faces.labelled`.
-        split: `training`, `public` or `private`.
+        data: `.npz` or folder per class, see `edge_runtime.faces.labelled`.
+        split: `training`, `public`, `private` or `all`.
         bundle: whose crops and labels are wanted.
+        labelling: of a `.npz`: `fer` or `ferplus`.
         cache: folder for the pupils found; None keeps nothing.
         on_progress: called with (stage, done, total).
 
     Raises:
-        ConfigurationError: the file cannot be used, the split is empty, or the bundle lacks one of its
-        classes.
+        ConfigurationError: the data cannot be used, the split is empty, or the bundle has none of its classes.
     """
-    faces = load_labelled(data, split)
+    faces, left_out = _of_known_classes(load_labelled(data, split, labelling), bundle.manifest.label_names)
     if len(faces) == 0:
-        raise ConfigurationError(str(data), [Fault("split", f"the {split} split holds no images")])
-    absent = [name for name in faces.label_names if name not in bundle.manifest.label_names]
-    if absent:
-        raise ConfigurationError(
-            str(data),
-            [Fault("labels", f"the bundle {bundle.manifest.name} has no class {', '.join(absent)}")],
-        )
+        classes = ", ".join(faces.label_names)
+        problem = f"the {split} split holds no image of a class that {bundle.manifest.name} has ({classes})"
+        raise ConfigurationError(str(data), [Fault("split", problem)])
     located = locate_all(
         faces.images,
         cache=cache,
         on_progress=lambda done, total: on_progress(f"pupils, {split}", done, total),
     )
-    order = np.array([bundle.manifest.label_names.index(name) for name in faces.label_names], np.int64)
+    known = bundle.manifest.label_names
+    order = np.array([known.index(name) if name in known else -1 for name in faces.label_names], np.int64)
     return PreparedFaces(
-        f"{data.name}, {split} split",
+        f"{data.name}, {split} split"
+        if labelling == "fer"
+        else f"{data.name}, {split} split, {labelling} labels",
         align_precut(faces.images, located, bundle.manifest.alignment.template()),
         order[faces.labels],
-        faces.left_out,
+        left_out,
         float(located.pupils_found.mean()),
+        faces.unreadable,
     )
+
+
+def _of_known_classes(faces: LabelledFaces, known: tuple[str, ...]) -> tuple[LabelledFaces, dict[str, int]]:
+    """The images of the bundle's classes, and why which others were left out."""
+    left_out = dict(faces.left_out)
+    absent = [index for index, name in enumerate(faces.label_names) if name not in known]
+    for index in absent:
+        if count := int((faces.labels == index).sum()):
+            left_out[f"of a class that the bundle lacks: {faces.label_names[index]}"] = count
+    keep = ~np.isin(faces.labels, absent)
+    return replace(faces, images=faces.images[keep], labels=faces.labels[keep], votes=None), left_out
 
 
 def evaluate(
@@ -125,7 +145,9 @@ def evaluate(
         parts.append(classifier.probabilities(faces.crops[start : start + _BATCH]))
         on_progress("inference", min(start + _BATCH, count), count)
     metrics = measure(np.concatenate(parts), faces.labels, manifest.label_names)
-    return Evaluation(faces.data, metrics, choice.engine.report, faces.left_out, faces.pupils_found)
+    return Evaluation(
+        faces.data, metrics, choice.engine.report, faces.left_out, faces.pupils_found, faces.unreadable
+    )
 
 
 def infer(engine: Engine, crops: Image, on_progress: OnProgress = silent) -> Logits:

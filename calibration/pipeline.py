@@ -96,6 +96,7 @@ def calibrate(
     data: Path,
     *,
     split: str = "public",
+    labelling: str = "fer",
     cache: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> Calibration:
@@ -104,8 +105,9 @@ def calibrate(
     Args:
         bundle: opened.
         choice: the engine to measure with.
-        data: `.npz`, see `edge_runtime.faces.labelled`.
+        data: `.npz` or folder per class, see `edge_runtime.faces.labelled`.
         split: to fit on.
+        labelling: of a `.npz`: `fer` or `ferplus`.
         cache: folder for the pupils found; None keeps nothing.
         on_progress: called with (stage, done, total).
 
@@ -116,7 +118,7 @@ def calibrate(
     check_split(split)
     before, names = bundle.manifest.temperature, bundle.manifest.label_names
     faces = {
-        part: prepare(data, part, bundle, cache=cache, on_progress=on_progress)
+        part: prepare(data, part, bundle, labelling=labelling, cache=cache, on_progress=on_progress)
         for part in (split, TEST_SPLIT)
     }
     logits = {part: _logits(choice.engine, part, faces[part], on_progress) for part in faces}

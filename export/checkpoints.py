@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,43 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Writes a checkpoint whole or not at all: to a neighbouring file first, which then takes the name."""
+    """Writes a checkpoint whole or not at all: to a neighbouring file first, which then takes the name.
+
+    Raises:
+        CheckpointError: it cannot be written (no space is left, say); a file that was there before stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
-    save_file(tensors, partial, metadata={"roomtone": json.dumps(facts)})
-    os.replace(partial, path)
+    try:
+        save_file(tensors, partial, metadata={"roomtone": json.dumps(facts)})
+        os.replace(partial, path)
+    except (SafetensorError, OSError) as exc:
+        partial.unlink(missing_ok=True)
+        hint = "make room on this disk and give the command again: it goes on with the last whole checkpoint"
+        raise CheckpointError(path, f"cannot be written: {exc}", hint=hint) from exc
+
+
+def check_space(folder: Path, weights: dict[str, Tensor], copies: int) -> None:
+    """Refuses work whose checkpoints would not find room.
+
+    Args:
+        folder: where they will be written; made when absent.
+        weights: what one of them holds.
+        copies: how many of them are on the disk at one time.
+
+    Raises:
+        CheckpointError: the disk has less free space than they need.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    needed = copies * sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise CheckpointError(
+            folder,
+            f"checkpoints need {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free there",
+            hint="make room, or give --out on another disk",
+        )
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

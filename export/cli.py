@@ -8,25 +8,30 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import Progress, TaskID
 
 from edge_runtime.commands.progress import work_progress
-from edge_runtime.faces.labelled import LABELLINGS, load_labelled
+from edge_runtime.faces.labelled import LabelledFaces, load_labelled
 from export.training.augmentation import Augmentation
 from export.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from export.pipeline import ExportResult
     from export.training.datasets import TrainingFaces
-    from export.training.trainer import EpochResult
-    from export.training.trainer import Progress as TrainingProgress
+    from export.training.progress import EpochResult
+    from export.training.progress import Progress as TrainingProgress
 
 train_app = typer.Typer()
 export_app = typer.Typer()
 _DEFAULT = Recipe()
+# Written out, since listing export.architectures would load torch for a --help.
+_ARCHITECTURES: Final = (
+    "lip_resnet18 (P2), resnet18, se_resnet18, drsn18 (P4), hafnet (P5); of the papers' own also …_half and …_small, "
+    "and hafnet_edge"
+)
 
 
 def _shown(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
@@ -35,13 +40,11 @@ def _shown(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
 
 @train_app.command()
 def train(
-    architecture: Annotated[
-        str, typer.Argument(metavar="ARCH", help="roomtone train --help lists them at its end")
-    ],
-    data: Annotated[Path, typer.Option(help=".npz with images, labels and split, as FER2013's")],
+    architecture: Annotated[str, typer.Argument(metavar="ARCH", help=_ARCHITECTURES)],
+    data: Annotated[Path, typer.Option(help=".npz as FER2013's, or a folder per class")],
     out: Annotated[Path, typer.Option(help="folder of the run; a run that was stopped goes on there")],
     labels: Annotated[
-        str, typer.Option(help="fer: the 7 classes of FER2013; ferplus: 8, by most of the votes")
+        str, typer.Option(help="of a .npz: fer, its own 7 classes; ferplus, 8 by most of the votes")
     ] = _DEFAULT.labels,
     template: Annotated[str, typer.Option(help="alignment template: p1, loose")] = _DEFAULT.template,
     epochs: Annotated[int, typer.Option(min=1, help="passes over the training split")] = _DEFAULT.epochs,
@@ -105,6 +108,7 @@ def train(
     import torch
 
     from export.architectures import check_architecture
+    from export.taxonomy import labels_of
     from export.training.curves import plot_curve
     from export.training.trainer import Trainer
 
@@ -130,13 +134,16 @@ def train(
         augmentation=Augmentation(rotation, scale, shift, flip, blur, erase),
     )
     with work_progress() as progress:
-        training, choosing = (
-            _located_split(data, split, labels, out, progress, limit if split == "training" else None)
-            for split in ("training", "public")
-        )
+        sets = {split: load_labelled(data, split, labels) for split in ("training", "public")}
+        names = sets["training"].label_names
+        labels_of(names, data)  # a class that cannot be exported is better known before the training
+        _tell_left_out(progress, sets)
+        if limit is not None:
+            sets["training"] = sets["training"].first(limit)
+        training, choosing = (_located(split, faces, out, progress) for split, faces in sets.items())
         if training.votes is None:  # a set without raters teaches by its labels alone
             recipe = replace(recipe, votes_weight=0.0, votes_blend=0.0)
-        trainer = Trainer(recipe, training, choosing, out, LABELLINGS[labels], minutes, start)
+        trainer = Trainer(recipe, training, choosing, out, names, minutes, start)
         task = progress.add_task("training", total=100, note="")
 
         def on_step(now: TrainingProgress) -> None:
@@ -153,24 +160,28 @@ def train(
     typer.echo(f"{checkpoint}  (torch {torch.__version__}; curve in {out / 'curve.png'})")
 
 
-def _located_split(
-    data: Path, split: str, labelling: str, out: Path, progress: Progress, limit: int | None
-) -> TrainingFaces:
+def _located(split: str, faces: LabelledFaces, out: Path, progress: Progress) -> TrainingFaces:
     from export.training.datasets import locate
 
-    faces = load_labelled(data, split, labelling)
-    if limit is not None:
-        faces = faces.first(limit)
     task = progress.add_task(f"pupils, {split}", total=len(faces), note="")
     located = locate(faces, out / "located", _shown(progress, task))
     progress.update(task, completed=len(faces))
     return located
 
 
+def _tell_left_out(progress: Progress, sets: dict[str, LabelledFaces]) -> None:
+    for split, faces in sets.items():
+        for reason, count in faces.left_out.items():
+            if count:
+                progress.console.print(f"{split}: {count} images left out, {reason}")
+    for file in sets["training"].unreadable:
+        progress.console.print(f"unreadable: {file}", highlight=False)
+
+
 @export_app.command()
 def export(
     architecture: Annotated[
-        str, typer.Argument(metavar="ARCH", help="hafnet, hafnet_half; the checkpoint's own")
+        str, typer.Argument(metavar="ARCH", help=f"the checkpoint's own: {_ARCHITECTURES}")
     ],
     checkpoint: Annotated[Path, typer.Option(help="checkpoint.safetensors of `roomtone train`")],
     out: Annotated[Path, typer.Option(help="folder of the bundle; must not exist yet")],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_runtime.bundle import Label
-from export.checkpoints import CheckpointError
+from edge_runtime.errors import ConfigurationError, Fault
 
 _KNOWN: Final = {
     label.name: label
@@ -49,17 +49,18 @@ def dimensions_of(names: Sequence[str]) -> list[tuple[float, float, float]]:
     ]
 
 
-def labels_of(names: list[str], checkpoint: Path) -> tuple[Label, ...]:
-    """The label table of a checkpoint's classes, in their order.
+def labels_of(names: Sequence[str], origin: Path) -> tuple[Label, ...]:
+    """The label table of the classes of a checkpoint or a data set, in their order.
 
     Raises:
-        CheckpointError: it has a class that no table here describes.
+        ConfigurationError: there is a class that no table here describes.
     """
-    unknown = [name for name in names if name not in _KNOWN]
+    unknown = [
+        Fault(name, "is a class without polarity, valence and arousal")
+        for name in names
+        if name not in _KNOWN
+    ]
     if unknown:
-        raise CheckpointError(
-            checkpoint,
-            f"has classes without polarity, valence and arousal: {', '.join(unknown)}",
-            hint="add them to export/taxonomy.py, with their source",
-        )
+        hint = f"known are {', '.join(_KNOWN)}; add others to export/taxonomy.py, with their source"
+        raise ConfigurationError(str(origin), unknown, hint=hint)
     return tuple(_KNOWN[name] for name in names)

@@ -5,6 +5,10 @@ In the order in which data flows:
     datasets.py       labelled faces with the pupils that the device would find
     augmentation.py   crops cut anew each epoch, with disturbed pupils
     recipe.py         everything that makes a run
+    batches.py        what one step learns from: crops, label distributions, votes
+    mixing.py         mixup and cutmix
+    starting.py       first weights from a checkpoint or a bundle
     trainer.py        the loop; resumes where it was stopped
+    progress.py       where a run stands
     curves.py         the learning curve as a picture
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from export.training.trainer import EpochResult
+from export.training.progress import EpochResult
 
 
 def plot_curve(curve: Sequence[EpochResult], path: Path) -> None:

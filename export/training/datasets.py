@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.labelled import LabelledFaces
 from edge_runtime.faces.locating import locate_all
@@ -50,3 +51,29 @@ def locate(
     """
     located = locate_all(faces.images, cache=cache, on_progress=progress)
     return TrainingFaces(faces.images, faces.labels, located, faces.votes)
+
+
+def check_sizes(
+    batch_size: int, training: TrainingFaces, choosing: TrainingFaces, label_names: tuple[str, ...]
+) -> None:
+    """Refuses sets that nothing can be learned from.
+
+    Raises:
+        ConfigurationError: names every class without a training image, and a split that is too small.
+    """
+    counts = np.bincount(training.labels, minlength=len(label_names))
+    faults = [
+        Fault(name, "has no training image: nothing could be learned of it")
+        for name, count in zip(label_names, counts, strict=True)
+        if count == 0
+    ]
+    if len(training.labels) < batch_size:
+        faults.append(
+            Fault("training", f"{len(training.labels)} images are less than one batch of {batch_size}")
+        )
+    if len(choosing.labels) == 0:
+        faults.append(Fault("public", "holds no images, so that nothing tells how good the network is"))
+    if faults:
+        raise ConfigurationError(
+            "the training data", faults, hint="give more images, or a smaller --batch-size"
+        )

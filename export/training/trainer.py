@@ -7,10 +7,8 @@ processor has it. The loop needs no GPU, and takes one where there is one.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,17 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_runtime.errors import ConfigurationError, Fault, RoomtoneError
+from edge_runtime.errors import RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES
 from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS
 from edge_runtime.faces.precut import align_precut
 from edge_runtime.inference.cpu import instruction_set
 from export.architectures import configure
-from export.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from export.checkpoints import check_space, load_checkpoint, load_weights, save_checkpoint
 from export.deploy import normalise
 from export.training.batches import Batch, Batches
-from export.training.datasets import TrainingFaces
+from export.training.datasets import TrainingFaces, check_sizes
 from export.training.mixing import mix
+from export.training.progress import EpochResult, Progress, Watch
 from export.training.recipe import Recipe
 from export.training.starting import start_from
 
@@ -48,46 +47,6 @@ class DivergedError(RoomtoneError):
             f"the loss is not a number in epoch {epoch}, step {step}",
             hint=f"lower the learning rate; {checkpoint} holds the last finished epoch, if there is one",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """One row of the learning curve.
-
-    Attributes:
-        epoch: 1-based.
-        loss: mean over its steps.
-        accuracy: on the choosing split, in [0, 1].
-        size_px: side of the crops that were trained and looked at.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    size_px: int
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands: steps done, the share of the run that is over (0 to 1), the last step's loss."""
-
-    step: int
-    share: float
-    loss: float
-
-
-class _Watch:
-    """Seconds that a run has taken, over all its resumptions."""
-
-    def __init__(self) -> None:
-        self._before, self._since = 0.0, time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return self._before + time.monotonic() - self._since
-
-    def go_on_from(self, seconds: float) -> None:
-        self._before, self._since = seconds, time.monotonic()
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -111,7 +70,7 @@ class Trainer:
         start: a checkpoint or bundle to take the first weights from; None: random ones.
 
     Raises:
-        ConfigurationError: a split holds too few images.
+        ConfigurationError: a split holds too few images, or none of a class.
         CheckpointError, RoomtoneError: `folder` holds a state that is unreadable or another recipe's.
     """
 
@@ -125,7 +84,7 @@ class Trainer:
         minutes: float | None = None,
         start: Path | None = None,
     ) -> None:
-        _check_sizes(recipe, training, choosing)
+        check_sizes(recipe.batch_size, training, choosing, label_names)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.label_names = recipe, folder, label_names
         self._batches = Batches(recipe, training, label_names)
@@ -142,9 +101,11 @@ class Trainer:
         self.average = deepcopy(self.network).eval() if recipe.ema else self.network
         self.votes_head = self._make_votes_head()
         self._optimizer = self._make_optimizer()
+        # Weights, their average, momentum and the kept checkpoint, and all of them again while they are replaced.
+        check_space(folder, dict(self.network.state_dict()), 2 * 4)
         self.curve: list[EpochResult] = []
         self.steps_done = 0
-        self._watch = _Watch()
+        self._watch = Watch()
         self._resume()
 
     @property
@@ -331,17 +292,3 @@ class Trainer:
         self.curve = [EpochResult(*row) for row in stored.facts["curve"]]
         self.steps_done = stored.facts["steps_done"]
         self._watch.go_on_from(stored.facts.get("seconds", 0.0))
-
-
-def _check_sizes(recipe: Recipe, training: TrainingFaces, choosing: TrainingFaces) -> None:
-    faults = []
-    if len(training.labels) < recipe.batch_size:
-        faults.append(
-            Fault("training", f"{len(training.labels)} images are less than one batch of {recipe.batch_size}")
-        )
-    if len(choosing.labels) == 0:
-        faults.append(Fault("public", "holds no images, so that nothing tells how good the network is"))
-    if faults:
-        raise ConfigurationError(
-            "the training data", faults, hint="give more images, or a smaller --batch-size"
-        )

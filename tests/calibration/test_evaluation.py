@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from calibration_parts import PRIVATE, REPEATED, FacesFile, fit_matrix, pooled, write_linear_bundle
@@ -58,10 +59,36 @@ def test_labels_are_matched_by_name_not_by_order(
     np.testing.assert_array_equal(theirs.confusion[::-1, ::-1], ours.confusion)
 
 
-def test_a_bundle_without_one_of_the_classes_is_named(faces_file: FacesFile, tmp_path: Path) -> None:
+def test_images_of_a_class_that_the_bundle_lacks_are_left_out_and_counted(
+    faces_file: FacesFile, tmp_path: Path
+) -> None:
     write_linear_bundle(tmp_path / "six", faces_file, order=FER_LABELS[:6])
-    with pytest.raises(ConfigurationError, match="the bundle linear has no class neutral"):
-        prepare(faces_file.path, "public", open_bundle(tmp_path / "six"))
+    faces = prepare(faces_file.path, "public", open_bundle(tmp_path / "six"))
+    assert faces.left_out["of a class that the bundle lacks: neutral"] == 12
+    assert len(faces.crops) == 84 - 12
+    assert set(faces.labels.tolist()) == set(range(6))
+
+
+def test_a_folder_may_hold_some_of_the_classes_and_others(
+    bundle: Bundle, choice: Choice, faces_file: FacesFile, tmp_path: Path
+) -> None:
+    for name, label in (("Happiness", 3), ("sad", 4), ("sleepy", 6)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for index, image in enumerate(faces_file.images[faces_file.labels == label][:5]):
+            cv2.imwrite(str(tmp_path / "set" / name / f"{index}.png"), image)
+    (tmp_path / "set" / "sad" / "broken.jpg").write_bytes(b"no image")
+    result = evaluate(bundle, choice, prepare(tmp_path / "set", "all", bundle))
+    assert result.metrics.images == 10
+    assert {row.name: row.images for row in result.metrics.classes if row.images} == {"happy": 5, "sad": 5}
+    assert result.left_out["of a class that the bundle lacks: sleepy"] == 5
+    assert result.unreadable == ("sad/broken.jpg",)
+
+
+def test_a_set_without_any_class_of_the_bundle_is_named(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "set" / "sleepy").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "set" / "sleepy" / "1.png"), np.zeros((48, 48), np.uint8))
+    with pytest.raises(ConfigurationError, match="holds no image of a class that linear has"):
+        prepare(tmp_path / "set", "all", bundle)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99], ids=["empty", "cut early", "cut late"])
@@ -78,5 +105,5 @@ def test_an_empty_split_is_named(faces_file: FacesFile, bundle: Bundle, tmp_path
     chosen = faces_file.split != 1
     arrays = {"images": faces_file.images, "labels": faces_file.labels, "split": faces_file.split}
     np.savez(tmp_path / "f.npz", **{name: values[chosen] for name, values in arrays.items()})
-    with pytest.raises(ConfigurationError, match="the public split holds no images"):
+    with pytest.raises(ConfigurationError, match="the public split holds no image"):
         prepare(tmp_path / "f.npz", "public", bundle)

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,23 @@ def test_an_interrupted_save_keeps_the_file_before(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, {"a": torch.ones(1)}, {})
     assert load_checkpoint(path).weights["a"].item() == 0
+
+
+def test_a_full_disk_keeps_the_file_before_and_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, {"a": torch.zeros(1)}, {})
+    monkeypatch.setattr("export.checkpoints.os.replace", _no_space)
+    with pytest.raises(CheckpointError, match=r"cannot be written: .*No space left") as found:
+        save_checkpoint(path, {"a": torch.ones(1)}, {})
+    assert "make room" in found.value.hint
+    assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
+    assert load_checkpoint(path).weights["a"].item() == 0
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def _interrupt(*_: object) -> None:

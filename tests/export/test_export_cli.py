@@ -3,6 +3,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from export_parts import TINY
@@ -10,7 +11,9 @@ from typer.testing import CliRunner
 
 from edge_runtime.bundle import open_bundle
 from edge_runtime.errors import BundleError, ConfigurationError
-from export.cli import export_app, train_app
+from export.architectures import ARCHITECTURES
+from export.checkpoints import load_checkpoint
+from export.cli import _ARCHITECTURES, export_app, train_app
 from export.probes import rendered_faces
 
 
@@ -65,6 +68,36 @@ def test_train_writes_a_checkpoint_and_its_curve(tmp_path: Path) -> None:
     assert "checkpoint.safetensors" in result.stdout
     assert (tmp_path / "run" / "checkpoint.safetensors").is_file()
     assert (tmp_path / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_takes_a_folder_per_class_and_says_what_it_left_out(tmp_path: Path) -> None:
+    for index, image in enumerate(rendered_faces(24, np.random.default_rng(1))):
+        split, name = ("training", "public")[index % 4 == 3], ("Happiness", "sad")[index % 2]
+        (tmp_path / "set" / split / name).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "set" / split / name / f"{index}.png"), image)
+    (tmp_path / "set" / "training" / "sad" / "broken.png").write_bytes(b"")
+    out = tmp_path / "run"
+    arguments = [
+        TINY,
+        "--data",
+        str(tmp_path / "set"),
+        "--out",
+        str(out),
+        "--epochs",
+        "1",
+        "--batch-size",
+        "8",
+    ]
+    result = CliRunner().invoke(train_app, arguments, catch_exceptions=False)
+    assert "unreadable: training/sad/broken.png" in result.stderr
+    facts = load_checkpoint(out / "checkpoint.safetensors").facts
+    assert facts["labels"] == ["happy", "sad"]
+    assert facts["recipe"]["votes_weight"] == 0
+
+
+def test_the_help_names_every_kind_of_network() -> None:
+    kinds = {name.removesuffix("_half").removesuffix("_small") for name in ARCHITECTURES} - {TINY}
+    assert all(kind in _ARCHITECTURES for kind in kinds)
 
 
 @pytest.mark.parametrize(

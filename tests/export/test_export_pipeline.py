@@ -151,7 +151,7 @@ def test_an_unknown_architecture_is_refused_with_the_known_ones(checkpoint: Path
         ({"recipe": {"template": "round"}}, "round"),
         (
             {"labels": ["angry", "bored", "c", "d", "e", "f", "g"]},
-            "without polarity, valence and arousal: bored",
+            "bored: is a class without polarity",
         ),
         ({"labels": ["angry", "happy"]}, "of another shape"),
     ],

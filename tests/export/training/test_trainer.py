@@ -7,10 +7,12 @@ import torch
 from export_parts import TINY, drawn_faces
 
 from edge_runtime.errors import ConfigurationError, RoomtoneError
-from export.checkpoints import load_checkpoint
+from edge_runtime.faces.labelled import FER_LABELS
+from export.checkpoints import CheckpointError, load_checkpoint
 from export.training.datasets import TrainingFaces
+from export.training.progress import EpochResult
 from export.training.recipe import Recipe
-from export.training.trainer import DivergedError, EpochResult, Trainer
+from export.training.trainer import DivergedError, Trainer
 
 RECIPE = Recipe(architecture=TINY, epochs=2, batch_size=8, learning_rate=0.02, ema=0.5)
 
@@ -94,6 +96,22 @@ def test_it_learns_what_can_be_learned(faces: tuple[TrainingFaces, TrainingFaces
     recipe = Recipe(architecture=TINY, epochs=4, batch_size=8, learning_rate=0.05, label_smoothing=0)
     Trainer(recipe, *faces, tmp_path).run(lambda now: None, lambda row: losses.append(row.loss))
     assert losses[-1] < losses[0]
+
+
+def test_a_class_without_a_training_image_is_named(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="contempt: has no training image"):
+        Trainer(RECIPE, *faces, tmp_path, label_names=(*FER_LABELS, "contempt"))
+
+
+def test_too_little_room_is_said_before_the_work(
+    faces: tuple[TrainingFaces, TrainingFaces], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("export.checkpoints.shutil.disk_usage", lambda folder: usage._replace(free=1_000_000))
+    with pytest.raises(CheckpointError, match=r"need \d+ MB, and 1 MB are free"):
+        Trainer(RECIPE, *faces, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
