@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 from edge_runtime.history.records import (
     Clock,
@@ -32,6 +32,12 @@ from edge_runtime.publishing.topics import DELIVERY, ROOT, Address, Leaf, Topics
 log = logging.getLogger(__name__)
 
 NUMBERED: Final = (Leaf.EMOTION, Leaf.EPISODE)
+_CLASSES: Final[Mapping[Leaf, type[EmotionEvent | EpisodeEvent | Stats | Info]]] = {
+    Leaf.EMOTION: EmotionEvent,
+    Leaf.EPISODE: EpisodeEvent,
+    Leaf.STATS: Stats,
+    Leaf.INFO: Info,
+}
 PLAIN_WORDS: Final = (Leaf.AVAILABILITY, Leaf.STATUS, Leaf.ENABLED_STATE, Leaf.CONTEXT_STATE)
 
 LATE_S: Final = 15 * 60.0  # older than this when it comes: it waited in an outbox, or its clock is behind
@@ -117,10 +123,11 @@ class Intake:
         if not message.payload:
             return None  # a retained value was cleared
         now = self._wall()
-        content = TRAFFIC[address.leaf].content
-        if isinstance(content, Words):
+        if isinstance(content := TRAFFIC[address.leaf].content, Words):
             return self._word(address, place, message, content, now)
-        payload = _decoded(content, message.payload)
+        if address.leaf not in _CLASSES:
+            raise _FaultError("foreign")
+        payload = _decoded(_CLASSES[address.leaf], message.payload)
         if (payload.site, payload.room, payload.device) != place:
             raise _FaultError("wrong_sender")
         if not message.is_retained:
@@ -182,7 +189,10 @@ class _FaultError(Exception):
         self.kind, self.detail = kind, detail
 
 
-def _decoded(content: type[FlatPayload], data: bytes) -> EmotionEvent | EpisodeEvent | Stats | Info:
+_Payload = TypeVar("_Payload", bound=FlatPayload)
+
+
+def _decoded(content: type[_Payload], data: bytes) -> _Payload:
     try:
         payload = content.decode(data, allow_new_keys=True)
     except ValueError as exc:
@@ -191,7 +201,6 @@ def _decoded(content: type[FlatPayload], data: bytes) -> EmotionEvent | EpisodeE
         raise _FaultError("unreadable", f": {str(exc)[:200]}") from exc
     if any(isinstance(value, int) and value > LARGEST_COUNT for value in payload.flat().values()):
         raise _FaultError("unreadable", f": a count is above {LARGEST_COUNT}")
-    assert isinstance(payload, EmotionEvent | EpisodeEvent | Stats | Info)  # noqa: S101 - all that TRAFFIC has
     return payload
 
 

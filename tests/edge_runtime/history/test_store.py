@@ -200,7 +200,7 @@ def test_a_device_is_forgotten_with_its_last_row_and_may_come_back(store: Histor
     store.roll_up(HOUR_TS + 2 * 3600)
     store.forget(Retention(), HOUR_TS + 401 * DAY_S)
     assert store.rooms() == []
-    with pytest.raises(Exception, match="(?i)foreign key"):  # the writer still knew its number
+    with pytest.raises(Exception, match=r"(?i)foreign key"):  # the writer still knew its number
         store.write(minutes(1, first=4))
     assert store.write(minutes(1, first=4)).windows == 1
 
