@@ -34,6 +34,10 @@ _DEVICE: Final = {
         "What is wrong with this device, and what to do about it.",
     ),
     "dashboard": ("edge_runtime.commands.dashboard:app", "All rooms of a broker in a browser."),
+    "collect": (
+        "edge_runtime.commands.collect:app",
+        "Write what all rooms publish into a database, each event once.",
+    ),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
 }

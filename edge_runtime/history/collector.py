@@ -1,16 +1,19 @@
 """MQTT → store, and nothing lost in between.
 
     with open_store("sqlite:///history.sqlite3") as store:
-        with Collector(mqtt, load_credentials(), store, group="roomtone") as collector:
+        with Collector(mqtt, load_credentials(), store) as collector:
             ...
             collector.counters.windows
 
 A message is acknowledged when the transaction that holds it is committed. Until then it is the broker's: the
 collector's session outlives its connection, so that what was not acknowledged, or was published while the
-collector was away, comes on the next one. A database that is away or full therefore needs no memory here: the
-broker sends no more than it has acknowledgements for, and the collector goes on by itself when it is well again.
+collector was away, comes on the next one. A database that is away or full therefore needs little memory here:
+nothing is acknowledged, what comes all the same is let go, and when the database is well again a new connection
+brings it once more.
 
-One thread of its own does everything; several collectors of one group share the events (`$share`).
+One thread of its own does everything. Several collectors of one group share the events (`$share`); one alone
+subscribes plainly, because Mosquitto 2.0 forgets shared subscriptions when it is restarted, and with them what is
+published until the collector is there again.
 """
 
 from __future__ import annotations
@@ -42,9 +45,10 @@ log = logging.getLogger(__name__)
 BATCH: Final = 8
 LINGER_S: Final = 0.25
 MOST_AT_ONCE: Final = 1000
-MOST_UNNUMBERED: Final = (
-    2000  # stats and words that wait for a database; older ones are given up, and counted
-)
+# What waits here for a database that is away. Events beyond that are left to the broker (Mosquitto 2.0.11 sends far
+# more than its client's receive maximum); stats, which it would not send again, are given up and counted.
+MOST_EVENTS: Final = 2000
+MOST_UNNUMBERED: Final = 2000
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
 ROLL_UP_EVERY_S: Final = 20.0
 FORGET_EVERY_S: Final = 3600.0
@@ -95,8 +99,8 @@ class Collector:
         mqtt: the broker.
         credentials: user and password.
         store: opened and closed by the caller.
-        group: collectors of one group share the events.
-        name: of this collector within its group; the broker keeps its session under it. The host's when None.
+        group: collectors of one group share the events; None: this one takes all.
+        name: of this collector; the broker keeps its session under it. The host's when None.
         retention: how long things are kept.
         wall: unix time, s.
 
@@ -110,7 +114,7 @@ class Collector:
         credentials: Credentials,
         store: HistoryStore,
         *,
-        group: str = "roomtone",
+        group: str | None = None,
         name: str | None = None,
         retention: Retention | None = None,
         wall: Callable[[], float] = time.time,
@@ -121,11 +125,13 @@ class Collector:
             Endpoint.from_section(mqtt, credentials),
             mqtt.protocol,
             self._intake.patterns(group),
-            name=f"roomtone-collect-{group}-{name or socket.gethostname()}",
+            name="-".join(filter(None, ("roomtone-collect", group, name or socket.gethostname()))),
             session=Session(),
         )
         self._waiting: list[tuple[Message, Record | None]] = []
         self._oldest_s = 0.0
+        self._left_to_broker = False
+        self._dropped = 0
         self._retry = Backoff(RETRY_MIN_S, RETRY_MAX_S)
         self._not_before_s = 0.0
         self._roll_up_at_s = self._forget_at_s = 0.0
@@ -194,6 +200,9 @@ class Collector:
             return
         if self._waiting and (len(self._waiting) >= BATCH or now_s - self._oldest_s >= LINGER_S):
             self._write()
+        if not self._waiting and (self._left_to_broker or self._subscription.dropped > self._dropped):
+            self._left_to_broker, self._dropped = False, self._subscription.dropped
+            self._subscription.reconnect()
         self._keep_up(now_s)
 
     def _pause_s(self) -> float:
@@ -209,17 +218,21 @@ class Collector:
         self._totals["messages"] += len(messages)
         self._waiting.extend((message, self._intake.take(message)) for message in messages)
         if self._store_problem is not None:
-            self._give_up_unnumbered()
+            self._stay_small()
 
-    def _give_up_unnumbered(self) -> None:
-        """While there is no database: what the broker would not send again is kept up to a limit."""
-        unnumbered = [entry for entry in self._waiting if not isinstance(entry[1], EventRecord)]
-        if len(unnumbered) <= MOST_UNNUMBERED:
-            return
-        for message, _ in unnumbered:
-            message.acknowledge()
-        self._waiting = [entry for entry in self._waiting if isinstance(entry[1], EventRecord)]
-        self._totals["given_up"] += len(unnumbered)
+    def _stay_small(self) -> None:
+        """While there is no database: no more waits than the limits above."""
+        events = [entry for entry in self._waiting if isinstance(entry[1], EventRecord)]
+        others = [entry for entry in self._waiting if not isinstance(entry[1], EventRecord)]
+        if len(events) > MOST_EVENTS:
+            del events[MOST_EVENTS:]
+            self._left_to_broker = True
+        if len(others) > MOST_UNNUMBERED:
+            for message, _ in others:
+                message.acknowledge()
+            self._totals["given_up"] += len(others)
+            others = []
+        self._waiting = others + events
 
     def _look_at_broker(self) -> None:
         if self._subscription.connections != self._connections:

@@ -88,16 +88,18 @@ class Intake:
         self._offline: set[Place] = set()
         self._places: set[Place] = set()
 
-    def patterns(self, group: str) -> list[str]:
+    def patterns(self, group: str | None) -> list[str]:
         """What to subscribe to.
 
-        Events and stats are shared within the group. Retained topics are not: a broker sends no retained values
+        Within a group, events and stats are shared. Retained topics are not: a broker sends no retained values
         to shared subscriptions (MQTT 5.0 §4.8.2), and every collector wants to know who is there.
+
+        Args:
+            group: of collectors; None: this one takes all.
         """
-        shared = [
-            f"$share/{group}/{watch_pattern(leaf, root=self._root)}" for leaf in (*NUMBERED, Leaf.STATS)
-        ]
-        return shared + [watch_pattern(leaf, root=self._root) for leaf in (Leaf.INFO, *PLAIN_WORDS)]
+        share = f"$share/{group}/" if group else ""
+        numbered = [share + watch_pattern(leaf, root=self._root) for leaf in (*NUMBERED, Leaf.STATS)]
+        return numbered + [watch_pattern(leaf, root=self._root) for leaf in (Leaf.INFO, *PLAIN_WORDS)]
 
     def take(self, message: Message) -> Record | None:
         """Reads a message as it came from the broker."""

@@ -28,8 +28,9 @@ from edge_runtime.history.points import (
 from edge_runtime.history.records import Record
 from edge_runtime.history.upkeep import Retention
 from edge_runtime.history.writing import WriteReport
+from edge_runtime.outlet import state_directory
 
-__all__ = ["HistoryStore", "Retention", "WriteReport", "open_store"]
+__all__ = ["HistoryStore", "Retention", "WriteReport", "default_url", "open_store"]
 
 
 def open_store(url: str, environ: Mapping[str, str] | None = None) -> HistoryStore:
@@ -43,6 +44,11 @@ def open_store(url: str, environ: Mapping[str, str] | None = None) -> HistorySto
         HistoryError: see `open_database`.
     """
     return HistoryStore(open_database(url, environ))
+
+
+def default_url() -> str:
+    """A SQLite file in the state directory."""
+    return f"sqlite:///{state_directory() / 'history.sqlite3'}"
 
 
 class HistoryStore:

@@ -121,6 +121,15 @@ class Subscription:
         connection.publish(topic, payload, qos=1, retain=retain, expiry_s=expiry_s)
         return True
 
+    def reconnect(self) -> None:
+        """Ends the connection and makes another with the next `next_messages`.
+
+        In a session the broker then sends again what was not acknowledged.
+        """
+        self.close()
+        self._messages.clear()
+        self._retry_at_s = 0.0
+
     def wake(self) -> None:
         """Ends a wait in `next_messages`; for other threads."""
         self._wake.set()
