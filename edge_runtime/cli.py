@@ -111,6 +111,8 @@ def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="log more,
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
+    for talkative in () if verbose else ("alembic", "httpx"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +55,6 @@ def collect(
     from edge_runtime.history.store import Retention, default_url, open_store
     from edge_runtime.publishing.credentials import load_credentials
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
     mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
     retention = Retention(windows=keep_days, stats=keep_stats_days, hours=max(keep_hours_days, keep_days))
