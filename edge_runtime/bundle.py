@@ -26,6 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge_runtime.errors import BundleError, BundleTamperedError
 from edge_runtime.faces.alignment import AlignmentTemplate
+from edge_runtime.features import KINDS
 from edge_runtime.frames.frame import Image
 
 SCHEMA_ID = "roomtone-bundle/1"
@@ -216,9 +217,6 @@ def default_bundle_path() -> Path:
     return Path(__file__).parent / "bundles" / "default"
 
 
-_KNOWN_INPUTS = {"crop"}
-
-
 def open_bundle(folder: Path) -> Bundle:
     """Opens a bundle and checks everything that can be checked without running it.
 
@@ -231,7 +229,7 @@ def open_bundle(folder: Path) -> Bundle:
     manifest = _parse_manifest(folder, raw)
     for file in manifest.files:
         _check_digest(folder, file)
-    unknown = [spec.kind for spec in manifest.inputs if spec.kind not in _KNOWN_INPUTS]
+    unknown = [spec.kind for spec in manifest.inputs if spec.kind not in KINDS]
     if unknown:
         raise BundleError(
             folder,

@@ -29,8 +29,8 @@ export_app = typer.Typer()
 _DEFAULT = Recipe()
 # Written out, since listing export.architectures would load torch for a --help.
 _ARCHITECTURES: Final = (
-    "lip_resnet18 (P2), resnet18, se_resnet18, drsn18 (P4), hafnet (P5); of the papers' own also …_half and …_small, "
-    "and hafnet_edge"
+    "lip_resnet18 (P2), fusion[_cnn|_hog|_sift], resnet18, se_resnet18, drsn18 (P4), hafnet (P5); "
+    "of lip_resnet18, drsn18 and hafnet also …_half and …_small, and hafnet_edge"
 )
 
 

@@ -23,12 +23,12 @@ class Cost:
     multiply_adds: int
 
 
-def measure_cost(network: nn.Module, example: Tensor, *, with_norms: bool = False) -> Cost:
+def measure_cost(network: nn.Module, *example: Tensor, with_norms: bool = False) -> Cost:
     """Counts during one forward pass.
 
     Args:
         network: any; left in the mode it was in.
-        example: its input with a batch of one.
+        example: its inputs with a batch of one.
         with_norms: counts two for each value that a batch norm normalises, as most published figures do.
     """
     counted = 0
@@ -52,7 +52,7 @@ def measure_cost(network: nn.Module, example: Tensor, *, with_norms: bool = Fals
     was_training = network.training
     try:
         with torch.inference_mode():
-            network.eval()(example)
+            network.eval()(*example)
     finally:
         network.train(was_training)
         for hook in hooks:

@@ -5,9 +5,14 @@ No backend can then disagree about preprocessing, and nothing is converted twice
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+import torch
 from torch import Tensor, nn
+
+from edge_runtime.features import make_inputs
+from edge_runtime.frames.frame import Image
 
 # Of a histogram-equalised crop: uniform over 0 … 255, so mean ½ and standard deviation 1/√12 of the range.
 CROP_MEAN: Final = 0.5
@@ -19,14 +24,36 @@ def normalise(crops_uint8: Tensor) -> Tensor:
     return (crops_uint8.float().unsqueeze(1) / 255.0 - CROP_MEAN) / CROP_STD
 
 
-class DeployedNetwork(nn.Module):
-    """Wraps a trained network for the device; the network itself knows nothing of ONNX."""
+def network_inputs(kinds: Sequence[str], crops: Image) -> list[Tensor]:
+    """What a network is fed for (n, size, size) uint8 crops: normalised crops, features as a device makes them."""
+    arrays = make_inputs([(kind, kind) for kind in kinds], crops)
+    tensors = {kind: torch.from_numpy(array) for kind, array in arrays.items()}
+    return [normalise(tensor) if kind == "crop" else tensor for kind, tensor in tensors.items()]
 
-    def __init__(self, network: nn.Module) -> None:
+
+class DeployedNetwork(nn.Module):
+    """Wraps a trained network for the device; the network itself knows nothing of ONNX.
+
+    Args:
+        network: trained.
+        inputs: kinds of what it takes, in order; each is the name of its tensor too.
+    """
+
+    def __init__(self, network: nn.Module, inputs: tuple[str, ...] = ("crop",)) -> None:
         super().__init__()
         self.network = network.eval()
+        self.inputs = inputs
 
-    def forward(self, crop: Tensor) -> Tensor:
-        """(B, 96, 96) uint8 aligned crops → (B, num_classes) float32 logits."""
-        logits: Tensor = self.network(normalise(crop)).logits
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(B, 96, 96) uint8 aligned crops, and (B, ·) float32 features → (B, num_classes) float32 logits."""
+        values = (
+            normalise(tensor) if kind == "crop" else tensor
+            for kind, tensor in zip(self.inputs, inputs, strict=True)
+        )
+        logits: Tensor = self.network(*values).logits
         return logits
+
+    def made_of(self, crops: Image) -> tuple[Tensor, ...]:
+        """What it is fed for (n, size, size) uint8 crops, made as a device makes it."""
+        wanted = [(kind, kind) for kind in self.inputs]
+        return tuple(torch.from_numpy(array) for array in make_inputs(wanted, crops).values())

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import onnx
 import onnx_ir
 import torch
@@ -24,7 +25,6 @@ from onnx_ir.passes import common as passes
 
 from export.deploy import DeployedNetwork
 
-INPUT: Final = "crop"
 OUTPUT: Final = "logits"
 OPSET: Final = 20  # what torch's exporter writes of itself; ONNX Runtime ≥ 1.17 and OpenVINO ≥ 2024.1 read it
 
@@ -47,7 +47,7 @@ class GraphFacts:
 def write_onnx(
     network: DeployedNetwork, path: Path, *, size_px: int, metadata: Mapping[str, str]
 ) -> GraphFacts:
-    """Writes the network as one ONNX file: `crop` (N, size, size) uint8 → `logits` (N, K) float32, N dynamic.
+    """Writes the network as one ONNX file: its inputs, by kind → `logits` (N, K) float32, N dynamic.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -60,18 +60,19 @@ def write_onnx(
         onnx.checker.ValidationError: the exporter wrote a graph that contradicts itself.
     """
     # Two rows: the exporter takes an example's batch of one for a constant.
-    example = torch.zeros((2, size_px, size_px), dtype=torch.uint8)
+    example = network.made_of(np.zeros((2, size_px, size_px), np.uint8))
+    batch = torch.export.Dim("batch", min=1)
     with _quiet_exporter():
         program = torch.onnx.export(
             network,
-            (example,),
+            example,
             dynamo=True,
             optimize=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=list(network.inputs),
             output_names=[OUTPUT],
-            dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes=(tuple({0: batch} for _ in example),),
         )
     if program is None:
         raise TypeError("torch.onnx.export returned no program")
@@ -102,6 +103,8 @@ def _quiet_exporter() -> Iterator[None]:
             warnings.filterwarnings(
                 "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
             )
+            # Several inputs share the batch axis, which is what is wanted.
+            warnings.filterwarnings("ignore", r"# The axis name: batch will not be used", UserWarning)
             yield
     finally:
         registration.removeFilter(is_of_interest)

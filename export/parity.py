@@ -18,10 +18,11 @@ import openvino
 import torch
 
 from edge_runtime.errors import RoomtoneError
+from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
-from export.onnx_graph import INPUT, OUTPUT
+from export.onnx_graph import OUTPUT
 
 Run = Callable[[Image], Logits]
 
@@ -71,8 +72,8 @@ def check_parity(network: DeployedNetwork, file: Path, probes: Mapping[str, Imag
     """
     formats: dict[str, Run] = {
         "torch": _torch(network),
-        "onnxruntime": _onnxruntime(file),
-        "openvino": _openvino(file),
+        "onnxruntime": _onnxruntime(file, network.inputs),
+        "openvino": _openvino(file, network.inputs),
     }
     results = []
     for before, after in pairwise(formats):
@@ -113,19 +114,21 @@ def compare(
 def torch_logits(network: DeployedNetwork, crops: Image) -> Logits:
     """What the trained network itself gives, in float32: (n, K)."""
     with torch.inference_mode():
-        return np.asarray(network(torch.from_numpy(crops)).numpy(), np.float32)
+        return np.asarray(network(*network.made_of(crops)).numpy(), np.float32)
 
 
 def _torch(network: DeployedNetwork) -> Run:
     return lambda crops: torch_logits(network, crops)
 
 
-def _onnxruntime(file: Path) -> Run:
+def _onnxruntime(file: Path, inputs: tuple[str, ...]) -> Run:
+    wanted = [(kind, kind) for kind in inputs]
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    return lambda crops: np.asarray(session.run([OUTPUT], {INPUT: crops})[0])
+    return lambda crops: np.asarray(session.run([OUTPUT], make_inputs(wanted, crops))[0])
 
 
-def _openvino(file: Path) -> Run:
+def _openvino(file: Path, inputs: tuple[str, ...]) -> Run:
+    wanted = [(kind, kind) for kind in inputs]
     # Unless told, the plugin runs float32 networks in bfloat16 on CPUs that have it.
     compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda crops: np.array(compiled([crops])[OUTPUT], np.float32)
+    return lambda crops: np.array(compiled(make_inputs(wanted, crops))[OUTPUT], np.float32)

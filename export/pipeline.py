@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 
 from edge_runtime.bundle import Alignment, Architecture, Bundle, Manifest, TensorSpec, Variant, open_bundle
 from edge_runtime.bundle_card import CARD, render_card
@@ -23,6 +22,7 @@ from edge_runtime.bundle_writing import check_target, digests, new_bundle, write
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import ConfigurationError, RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
+from edge_runtime.features import FEATURE_LENGTHS
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
 from export.architectures import ARCHITECTURES, configure
@@ -30,7 +30,7 @@ from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, loa
 from export.cost import measure_cost
 from export.deploy import DeployedNetwork
 from export.golden import make_golden, write_golden
-from export.onnx_graph import INPUT, OUTPUT, GraphFacts, write_onnx
+from export.onnx_graph import OUTPUT, GraphFacts, write_onnx
 from export.parity import ParityResult, check_parity
 from export.probes import face_crops, noise_crops
 from export.provenance import FER2013_NOTE, collect_provenance, recipe_digest
@@ -202,7 +202,8 @@ def read_trained(architecture: str, file: Path) -> _Trained:
     """
     checkpoint = load_checkpoint(file)
     recipe, label_names = _recipe_and_labels(checkpoint, file)
-    network = configure(architecture, len(label_names)).network()
+    config = configure(architecture, len(label_names))
+    network = config.network()
     if recipe.architecture != architecture and recipe.architecture in ARCHITECTURES:
         raise CheckpointError(
             file,
@@ -211,7 +212,11 @@ def read_trained(architecture: str, file: Path) -> _Trained:
         )
     load_weights(network, checkpoint, file)
     return _Trained(
-        checkpoint, recipe, TEMPLATES[recipe.template], label_names, DeployedNetwork(network).eval()
+        checkpoint,
+        recipe,
+        TEMPLATES[recipe.template],
+        label_names,
+        DeployedNetwork(network, config.inputs).eval(),
     )
 
 
@@ -239,7 +244,7 @@ def _probes(template: AlignmentTemplate) -> dict[str, np.ndarray[Any, np.dtype[n
 def _manifest(request: ExportRequest, trained: _Trained, folder: Path) -> Manifest:
     template = trained.template
     size = template.size_px
-    cost = measure_cost(trained.network, torch.zeros((1, size, size), dtype=torch.uint8))
+    cost = measure_cost(trained.network, *trained.network.made_of(np.zeros((1, size, size), np.uint8)))
     return Manifest(
         schema_id="roomtone-bundle/1",
         name=request.name,
@@ -248,7 +253,7 @@ def _manifest(request: ExportRequest, trained: _Trained, folder: Path) -> Manife
             name=request.architecture, parameters=cost.parameters, multiply_adds=cost.multiply_adds
         ),
         labels=labels_of(trained.label_names, request.checkpoint),
-        inputs=(TensorSpec(kind="crop", tensor=INPUT, dtype="uint8", shape=(size, size)),),
+        inputs=tuple(_input(kind, size) for kind in trained.network.inputs),
         outputs=(
             TensorSpec(kind="logits", tensor=OUTPUT, dtype="float32", shape=(len(trained.label_names),)),
         ),
@@ -267,6 +272,12 @@ def _manifest(request: ExportRequest, trained: _Trained, folder: Path) -> Manife
             trained_on=request.trained_on,
         ),
     )
+
+
+def _input(kind: str, size: int) -> TensorSpec:
+    if kind == "crop":
+        return TensorSpec(kind=kind, tensor=kind, dtype="uint8", shape=(size, size))
+    return TensorSpec(kind=kind, tensor=kind, dtype="float32", shape=(FEATURE_LENGTHS[kind],))
 
 
 def verify_variants(bundle: Bundle) -> list[VariantCheck]:

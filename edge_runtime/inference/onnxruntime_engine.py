@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from edge_runtime.bundle import Manifest, Variant
 from edge_runtime.errors import EngineError
+from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
 from edge_runtime.inference.engine import EngineReport, Logits
@@ -30,10 +31,11 @@ class OnnxRuntimeEngine:
             raise EngineError(
                 f"ONNX Runtime cannot load {file.name}: {exc}", hint="export the bundle again"
             ) from exc
-        self._input = manifest.inputs[0].tensor
+        self._inputs = [(spec.kind, spec.tensor) for spec in manifest.inputs]
         self._output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
-        _check_graph(file, self._input, {put.name for put in self._session.get_inputs()})
+        for _, tensor in self._inputs:
+            _check_graph(file, tensor, {put.name for put in self._session.get_inputs()})
         _check_graph(file, self._output, set(outputs))
         if outputs[self._output][1:] != [len(manifest.labels)]:
             raise EngineError(
@@ -48,7 +50,7 @@ class OnnxRuntimeEngine:
     def logits(self, crops: Image) -> Logits:
         """See `Engine.logits`."""
         try:
-            (logits,) = self._session.run([self._output], {self._input: crops})
+            (logits,) = self._session.run([self._output], make_inputs(self._inputs, crops))
         except Exception as exc:
             raise EngineError(f"ONNX Runtime failed on {crops.shape} {crops.dtype}: {exc}") from exc
         return np.asarray(logits, np.float32)

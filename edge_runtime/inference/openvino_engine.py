@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_runtime.bundle import Manifest, Variant
 from edge_runtime.errors import EngineError, MissingExtraError
+from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
 from edge_runtime.inference.engine import EngineReport, Logits
@@ -39,10 +40,12 @@ class OpenVinoEngine:
             raise EngineError(
                 f"OpenVINO cannot load {file.name}: {exc}", hint="export the bundle again"
             ) from exc
+        self._inputs = [(spec.kind, spec.tensor) for spec in manifest.inputs]
         output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
         try:
             self._output = compiled.output(output)
-            compiled.input(manifest.inputs[0].tensor)
+            for _, tensor in self._inputs:
+                compiled.input(tensor)
         except RuntimeError as exc:
             raise EngineError(
                 f"{file.name} lacks a tensor of the bundle: {exc}", hint="export it again"
@@ -67,7 +70,7 @@ class OpenVinoEngine:
     def logits(self, crops: Image) -> Logits:
         """See `Engine.logits`."""
         try:
-            self._request.infer([crops], share_inputs=True)
+            self._request.infer(make_inputs(self._inputs, crops), share_inputs=True)
         except RuntimeError as exc:
             raise EngineError(f"OpenVINO failed on {crops.shape} {crops.dtype}: {exc}") from exc
         return np.array(self._request.get_tensor(self._output).data, np.float32)

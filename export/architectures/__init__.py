@@ -1,6 +1,7 @@
 """The papers' networks: one paper, one file; `layers.py` holds what two of them share.
 
     lip_resnet18.py   P2: group attention, local importance pooling, style recalibration; dimensions beside classes
+    fusion.py         P4: learned, HOG and SIFT features side by side
     drsn18.py         P4: deep residual shrinkage network, and its baselines resnet18 and se_resnet18
     hafnet.py         P5: feature clustering, multi-head attention, attention fusion
 
@@ -19,7 +20,7 @@ from typing import Final, Protocol
 from torch import nn
 
 from edge_runtime.errors import ConfigurationError, Fault
-from export.architectures import drsn18, hafnet, lip_resnet18
+from export.architectures import drsn18, fusion, hafnet, lip_resnet18
 
 
 class Config(Protocol):
@@ -28,6 +29,10 @@ class Config(Protocol):
     @property
     def num_classes(self) -> int:
         """Of its logits."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Kinds of what the network takes, in order; see `edge_runtime.features`."""
 
     def network(self) -> nn.Module:
         """With fresh weights; gives an output with `logits` and `features`."""
@@ -40,6 +45,10 @@ ARCHITECTURES: Final[dict[str, Callable[[int], Config]]] = {
     "lip_resnet18": lip_resnet18.lip_resnet18,
     "lip_resnet18_half": lip_resnet18.lip_resnet18_half,
     "lip_resnet18_small": lip_resnet18.lip_resnet18_small,
+    "fusion": fusion.fusion,
+    "fusion_cnn": fusion.fusion_cnn,
+    "fusion_hog": fusion.fusion_hog,
+    "fusion_sift": fusion.fusion_sift,
     "resnet18": drsn18.resnet18,
     "se_resnet18": drsn18.se_resnet18,
     "drsn18": drsn18.drsn18,

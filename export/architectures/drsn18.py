@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ from export.architectures.layers import NetworkOutput, ResNet18, Unit, centre_di
 @dataclass(frozen=True, slots=True)
 class Drsn18Config:
     """Sizes and loss weight."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("crop",)
 
     num_classes: int = 7  # FER2013; the paper has six (Table 1)
     unit: Literal["none", "squeeze", "shrinkage"] = "shrinkage"  # P4 Table 7

@@ -24,7 +24,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ from export.architectures.layers import ResNet18, centre_distances, initialise
 @dataclass(frozen=True, slots=True)
 class HafnetConfig:
     """Sizes and loss weights."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("crop",)
 
     num_classes: int = 7  # FER2013; the paper has 7 or 8 (AffectNet)
     channels: int = 1  # grey crops, P1 §2.2(3)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ from export.taxonomy import dimensions_of
 @dataclass(frozen=True, slots=True)
 class LipResnet18Config:
     """Sizes and loss weight."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("crop",)
 
     num_classes: int = 7  # FER2013; the paper has eight (P2 §2)
     channels: int = 1  # grey crops, P1 §2.2(3)

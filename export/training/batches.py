@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edge_runtime.faces.alignment import TEMPLATES
 from edge_runtime.faces.labelled import VOTE_COLUMNS
+from edge_runtime.features import make_inputs
 from export.training.datasets import TrainingFaces
 from export.training.recipe import Recipe
 
@@ -25,11 +26,13 @@ class Batch:
 
     Attributes:
         crops: (B, size, size) uint8.
+        features: kind → (B, ·) float32, what the network takes beside the crops.
         targets: (B, K) float32 label distributions.
         votes: (B, 10) float32 distributions of the raters' votes; all zero for a face that has none.
     """
 
     crops: Tensor
+    features: dict[str, Tensor]
     targets: Tensor
     votes: Tensor
 
@@ -41,10 +44,18 @@ class Batches:
         recipe: of the run.
         faces: the split.
         label_names: of the classes, in order.
+        inputs: kinds of what the network takes; see `edge_runtime.features`.
     """
 
-    def __init__(self, recipe: Recipe, faces: TrainingFaces, label_names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: TrainingFaces,
+        label_names: tuple[str, ...],
+        inputs: tuple[str, ...] = ("crop",),
+    ) -> None:
         self._recipe, self._faces = recipe, faces
+        self._features = [(kind, kind) for kind in inputs if kind != "crop"]
         self._votes = _vote_shares(faces)
         self._targets = _targets(recipe, faces, self._votes, label_names)
         counts = np.bincount(faces.labels, minlength=len(label_names))
@@ -71,8 +82,13 @@ class Batches:
             rows = np.sort(order[start : start + size])
             faces = self._faces
             crops = self._recipe.augmentation.crops(faces.images[rows], faces.pupils_xy[rows], template, rng)
-            arrays = (crops, self._targets[rows], self._votes[rows])
-            return Batch(*(torch.from_numpy(array) for array in arrays))
+            features = make_inputs(self._features, crops)
+            return Batch(
+                torch.from_numpy(crops),
+                {kind: torch.from_numpy(array) for kind, array in features.items()},
+                torch.from_numpy(self._targets[rows]),
+                torch.from_numpy(self._votes[rows]),
+            )
 
         with ThreadPoolExecutor(1) as pool:
             upcoming = pool.submit(cut, 0)

@@ -16,19 +16,18 @@ from torch import Tensor, nn
 
 from edge_runtime.bundle import open_bundle
 from export.checkpoints import Checkpoint, load_checkpoint, load_weights
-from export.deploy import normalise
 
 _PREFIX = "network."  # of the deployed form, before the names of the network itself
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def start_from(network: nn.Module, source: Path, crops: Tensor) -> str:
+def start_from(network: nn.Module, source: Path, examples: list[Tensor]) -> str:
     """Fills a network with trained weights.
 
     Args:
         network: of the architecture and class count that was trained.
         source: a `checkpoint.safetensors`, or the directory of a bundle.
-        crops: (N, size, size) uint8 training crops that folded norms are measured on.
+        examples: what the network is fed for a few hundred training crops; folded norms are measured on them.
 
     Returns:
         What it started from, for the recipe.
@@ -46,17 +45,16 @@ def start_from(network: nn.Module, source: Path, crops: Tensor) -> str:
         entry.name: torch.from_numpy(numpy_helper.to_array(entry).copy())
         for entry in onnx.load(file).graph.initializer
     }
-    _unfold(network, stored, crops, file)
+    _unfold(network, stored, examples, file)
     return f"{bundle.manifest.name} {bundle.manifest.version} {bundle.digest[:16]}"
 
 
 @torch.no_grad()
-def _unfold(network: nn.Module, stored: dict[str, Tensor], crops: Tensor, file: Path) -> None:
+def _unfold(network: nn.Module, stored: dict[str, Tensor], examples: list[Tensor], file: Path) -> None:
     names = {module: name for name, module in network.named_modules()}
-    images = normalise(crops)
     folded = {
         norm: layer
-        for norm, layer in _norms_behind(network, images[:2]).items()
+        for norm, layer in _norms_behind(network, [tensor[:2] for tensor in examples]).items()
         if f"{_PREFIX}{names[norm]}.running_mean" not in stored
     }
     weights = {
@@ -71,13 +69,13 @@ def _unfold(network: nn.Module, stored: dict[str, Tensor], crops: Tensor, file: 
         name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")
     }
     load_weights(network, Checkpoint({**counters, **weights}, {}), file)
-    for norm, (mean, variance) in _statistics(network, list(folded), images).items():
+    for norm, (mean, variance) in _statistics(network, list(folded), examples).items():
         norm.running_mean, norm.running_var = mean, variance
         norm.weight.copy_((variance + norm.eps).sqrt())
         norm.bias.add_(mean)
 
 
-def _norms_behind(network: nn.Module, images: Tensor) -> dict[_Norm, nn.Module]:
+def _norms_behind(network: nn.Module, examples: list[Tensor]) -> dict[_Norm, nn.Module]:
     """Each norm whose input is the output of a convolution or linear layer, with that layer."""
     makers: dict[int, tuple[nn.Module, Tensor]] = {}  # keeps the tensors, so that no id is used twice
     found: dict[_Norm, nn.Module] = {}
@@ -89,13 +87,15 @@ def _norms_behind(network: nn.Module, images: Tensor) -> dict[_Norm, nn.Module]:
             makers[id(output)] = (module, output)
 
     hooks = [module.register_forward_hook(watch) for module in network.modules()]
-    network.eval()(images)
+    network.eval()(*examples)
     for hook in hooks:
         hook.remove()
     return found
 
 
-def _statistics(network: nn.Module, norms: list[_Norm], images: Tensor) -> dict[_Norm, tuple[Tensor, Tensor]]:
+def _statistics(
+    network: nn.Module, norms: list[_Norm], examples: list[Tensor]
+) -> dict[_Norm, tuple[Tensor, Tensor]]:
     """Mean and variance of each norm's input, per channel, in one pass."""
     found: dict[_Norm, tuple[Tensor, Tensor]] = {}
 
@@ -106,7 +106,7 @@ def _statistics(network: nn.Module, norms: list[_Norm], images: Tensor) -> dict[
             found[module] = (mean, variance)
 
     hooks = [norm.register_forward_pre_hook(look) for norm in norms]
-    network.eval()(images)
+    network.eval()(*examples)
     for hook in hooks:
         hook.remove()
     return found

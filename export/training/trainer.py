@@ -21,10 +21,11 @@ from edge_runtime.errors import RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES
 from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS
 from edge_runtime.faces.precut import align_precut
+from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
 from export.architectures import configure
 from export.checkpoints import check_space, load_checkpoint, load_weights, save_checkpoint
-from export.deploy import normalise
+from export.deploy import network_inputs, normalise
 from export.training.batches import Batch, Batches
 from export.training.datasets import TrainingFaces, check_sizes
 from export.training.mixing import mix
@@ -87,15 +88,16 @@ class Trainer:
         check_sizes(recipe.batch_size, training, choosing, label_names)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.label_names = recipe, folder, label_names
-        self._batches = Batches(recipe, training, label_names)
         self._choosing = choosing
         self.started_from = "random weights"
         self._seconds = None if minutes is None else 60 * minutes
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         config = configure(recipe.architecture, len(label_names))
+        self._inputs = config.inputs
+        self._batches = Batches(recipe, training, label_names, config.inputs)
         network = config.network()
         if start is not None:
-            self.started_from = start_from(network, start, self._crops_to_measure_on(training))
+            self.started_from = start_from(network, start, self._examples(training))
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = config.objective(label_names).to(self._device)
         self.average = deepcopy(self.network).eval() if recipe.ema else self.network
@@ -161,10 +163,15 @@ class Trainer:
         return EpochResult(epoch, float(np.mean(losses)), self.accuracy(size_px), size_px)
 
     def _step(self, batch: Batch, rng: np.random.Generator) -> float:
-        targets = [batch.targets.to(self._device), batch.votes.to(self._device)]
-        images, (labels, votes) = mix(normalise(batch.crops.to(self._device)), targets, self.recipe, rng)
+        beside = [
+            tensor.to(self._device) for tensor in (batch.targets, batch.votes, *batch.features.values())
+        ]
+        images = normalise(batch.crops.to(self._device))
+        images, (labels, votes, *features) = mix(images, beside, self.recipe, rng)
+        fed = dict(zip(batch.features, features, strict=True))
+        fed["crop"] = images.contiguous(memory_format=torch.channels_last)
         with self._autocast():
-            output = self.network(images.contiguous(memory_format=torch.channels_last))
+            output = self.network(*(fed[kind] for kind in self._inputs))
         loss: Tensor = self.objective(output, labels)
         if self.votes_head is not None:
             guess = self.votes_head(output.features.float())
@@ -182,20 +189,21 @@ class Trainer:
         warm_up = max(1, self.steps_per_epoch // 2)
         return min(1.0, (self.steps_done + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * share))
 
-    def _crops_to_measure_on(self, training: TrainingFaces) -> Tensor:
-        rows = slice(0, _MEASURED)
-        template = TEMPLATES[self.recipe.template]
-        return torch.from_numpy(align_precut(training.images[rows], training.located.rows(rows), template))
+    def _fed(self, crops: Image) -> list[Tensor]:
+        return [tensor.to(self._device) for tensor in network_inputs(self._inputs, crops)]
+
+    def _examples(self, training: TrainingFaces) -> list[Tensor]:
+        rows, template = slice(0, _MEASURED), TEMPLATES[self.recipe.template]
+        crops = align_precut(training.images[rows], training.located.rows(rows), template)
+        return network_inputs(self._inputs, crops)
 
     def _make_votes_head(self) -> nn.Linear | None:
-        """A second head on the pooled features; None where no votes are learned."""
+        """A second head on the features; None where no votes are learned."""
         if not self.recipe.votes_weight:
             return None
-        probe = torch.zeros(
-            (1, TEMPLATES[self.recipe.template].size_px, TEMPLATES[self.recipe.template].size_px)
-        )
+        size_px = TEMPLATES[self.recipe.template].size_px
         with torch.no_grad():
-            features = self.network.eval()(normalise(probe).to(self._device)).features
+            features = self.network.eval()(*self._fed(np.zeros((1, size_px, size_px), np.uint8))).features
         return nn.Linear(features.shape[1], len(VOTE_COLUMNS)).to(self._device)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -236,7 +244,7 @@ class Trainer:
             rows = slice(start, start + _LOOK)
             crops = align_precut(faces.images[rows], faces.located.rows(rows), template)
             with self._autocast():
-                logits = self.average(normalise(torch.from_numpy(crops).to(self._device))).logits
+                logits = self.average(*self._fed(crops)).logits
             right += int((logits.argmax(1).cpu().numpy() == faces.labels[rows]).sum())
         return right / len(faces.labels)
 

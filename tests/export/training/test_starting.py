@@ -9,7 +9,7 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.faces.alignment import LOOSE_TEMPLATE
 from edge_runtime.faces.precut import align_precut
 from export.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from export.deploy import DeployedNetwork, normalise
+from export.deploy import DeployedNetwork, network_inputs
 from export.parity import torch_logits
 from export.pipeline import ExportRequest, export_bundle
 from export.training.recipe import Recipe
@@ -38,43 +38,43 @@ def bundle(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def crops() -> torch.Tensor:
+def examples() -> list[torch.Tensor]:
     faces = drawn_faces(64, seed=5)
-    return torch.from_numpy(align_precut(faces.images, faces.located, LOOSE_TEMPLATE))
+    return network_inputs(("crop",), align_precut(faces.images, faces.located, LOOSE_TEMPLATE))
 
 
-def test_a_bundles_weights_give_its_golden_outputs_again(bundle: Path, crops: torch.Tensor) -> None:
+def test_a_bundles_weights_give_its_golden_outputs_again(bundle: Path, examples: list[torch.Tensor]) -> None:
     network = make_network()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
-    assert start_from(network, bundle, crops).startswith("tiny 0.1.0 ")
+    assert start_from(network, bundle, examples).startswith("tiny 0.1.0 ")
     golden = open_bundle(bundle).golden
     found = torch_logits(DeployedNetwork(network).eval(), golden.crops)
     np.testing.assert_allclose(found, golden.logits, atol=1e-4)
 
 
-def test_norms_that_were_folded_away_normalise_again(bundle: Path, crops: torch.Tensor) -> None:
+def test_norms_that_were_folded_away_normalise_again(bundle: Path, examples: list[torch.Tensor]) -> None:
     network = make_network()
-    start_from(network, bundle, crops)
+    start_from(network, bundle, examples)
     with torch.no_grad():
-        frozen = network.eval()(normalise(crops)).logits
-        free = network.train()(normalise(crops)).logits  # by the statistics of the batch itself
+        frozen = network.eval()(*examples).logits
+        free = network.train()(*examples).logits  # by the statistics of the batch itself
     # One norm of the spatial unit was not folded and keeps statistics that are not this batch's.
     assert (free - frozen).abs().mean() < 0.35 * frozen.std()
 
 
-def test_a_checkpoint_is_taken_as_it_is(checkpoint: Path, crops: torch.Tensor) -> None:
+def test_a_checkpoint_is_taken_as_it_is(checkpoint: Path, examples: list[torch.Tensor]) -> None:
     network = make_network()
     with torch.no_grad():
         network.classifier.weight.zero_()
-    assert start_from(network, checkpoint, crops) == checkpoint.name
+    assert start_from(network, checkpoint, examples) == checkpoint.name
     torch.testing.assert_close(network.state_dict(), load_checkpoint(checkpoint).weights)
 
 
-def test_another_class_count_is_named(bundle: Path, crops: torch.Tensor) -> None:
+def test_another_class_count_is_named(bundle: Path, examples: list[torch.Tensor]) -> None:
     with pytest.raises(CheckpointError, match=r"classifier\.weight is \(7, 64\), not \(8, 64\)"):
-        start_from(make_network(num_classes=8), bundle, crops)
+        start_from(make_network(num_classes=8), bundle, examples)
 
 
 def test_a_run_says_what_it_started_from(checkpoint: Path, tmp_path: Path) -> None:
