@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCE ?= simulated://students=24,seed=7
+SOURCE ?= simulated://students=24,seed=7,teacher=true,lesson_s=150
 
 .PHONY: help demo test check bench docs format clean
 help:            ## this list

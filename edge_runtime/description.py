@@ -48,6 +48,7 @@ def describe(config: Config, bundle: Bundle, choice: Choice, *, ts: float) -> In
         deployment_setting=config.deployment.setting,
         deployment_purpose=config.deployment.purpose,
         deployment_contact=config.deployment.contact or None,
+        deployment_teacher_agreement=config.deployment.teacher_agreement or None,
         versions={
             "roomtone": __version__,
             "opencv": version("opencv-python-headless"),

@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 def demo(
     source: Annotated[
         str, typer.Option(help="camera index, rtsp/http url, film, folder, or simulated://…")
-    ] = "simulated://students=24,seed=7",
+    ] = "simulated://students=24,seed=7,teacher=true,lesson_s=150",
     seconds: Annotated[float | None, typer.Option(min=1, help="end after so long; else with Ctrl-C")] = None,
     window: Annotated[float, typer.Option(min=1, max=60, help="length of a window, s")] = 5.0,
 ) -> None:

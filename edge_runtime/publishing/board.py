@@ -9,22 +9,25 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.table import Table
 from rich.text import Text
 
-from edge_runtime.publishing.payloads import EmotionEvent, Stats
+from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Stats
 from edge_runtime.publishing.topics import ROOT, Leaf, Topics, watch_pattern
 
-LEAVES = (Leaf.AVAILABILITY, Leaf.STATE, Leaf.EMOTION, Leaf.STATS)
+LEAVES = (Leaf.AVAILABILITY, Leaf.STATE, Leaf.EMOTION, Leaf.EPISODE, Leaf.STATS)
 MAX_DEVICES = 2000  # a stranger may invent devices; a board shows a school's
+MAX_KINDS = 32  # of episodes, of one device
 REMEMBERED_EVENTS = 2000  # ids by which a second delivery is recognised
 
+HEADINGS = ("room", "device", "state", "mood", "valence / arousal", "class", "read of seen", "age", "health")
 BAR_CELLS = 10
 TOP_SHARES = 3
 # Okabe and Ito's palette, which colour-blind readers can tell apart; label and number say the same in words.
 BAR_COLOURS = ("#0072b2", "#e69f00", "#009e73")
+_ALERT = "#d55e00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class BoardRow:
         event: the newest window by its end; None before the first.
         stats: the latest.
         age_s: time since the newest window's end by the watcher's clock, at least 0; None before the first.
+        episodes: that last, by kind.
     """
 
     site: str
@@ -46,6 +50,7 @@ class BoardRow:
     event: EmotionEvent | None
     stats: Stats | None
     age_s: float | None
+    episodes: tuple[EpisodeEvent, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,6 +58,14 @@ class _Device:
     is_online: bool | None = None
     event: EmotionEvent | None = None
     stats: Stats | None = None
+    episodes: dict[str, EpisodeEvent] = field(default_factory=dict)  # the newest step of each kind
+
+    def lasting(self) -> tuple[EpisodeEvent, ...]:
+        """What has not ended, nor been cut off: of a run of the device that is over nothing lasts."""
+        boot = self.event.boot if self.event is not None else 0
+        return tuple(
+            step for _, step in sorted(self.episodes.items()) if step.phase != "end" and step.boot >= boot
+        )
 
 
 class RoomBoard:
@@ -112,6 +125,14 @@ class RoomBoard:
             stats = Stats.decode(payload, allow_new_keys=True)
             _check_sender(stats, key)
             device.stats = stats
+        elif address.leaf is Leaf.EPISODE:
+            step = EpisodeEvent.decode(payload, allow_new_keys=True)
+            _check_sender(step, key)
+            before = device.episodes.get(step.kind)
+            if before is None or (before.boot, before.seq) < (step.boot, step.seq):
+                device.episodes[step.kind] = step
+                if len(device.episodes) > MAX_KINDS:
+                    device.episodes.pop(next(iter(device.episodes)))
         else:
             event = EmotionEvent.decode(payload, allow_new_keys=True)
             _check_sender(event, key)
@@ -141,12 +162,13 @@ class RoomBoard:
                 device.event,
                 device.stats,
                 None if device.event is None else max(0.0, now - device.event.ts),
+                device.lasting(),
             )
             for key, device in sorted(self._devices.items())
         ]
 
 
-def _check_sender(payload: EmotionEvent | Stats, key: tuple[str, str, str]) -> None:
+def _check_sender(payload: EmotionEvent | EpisodeEvent | Stats, key: tuple[str, str, str]) -> None:
     if (payload.site, payload.room, payload.device) != key:
         raise ValueError("speaks for another device than its topic")
 
@@ -160,7 +182,7 @@ def table(rows: Sequence[BoardRow], *, foreign: int = 0, note: str = "") -> Tabl
         note: a line below, such as what is wrong with the broker.
     """
     out = Table(title="roomtone", caption=_caption(foreign, note), expand=True)
-    for heading in ("room", "device", "state", "mood", "valence / arousal", "read of seen", "age", "health"):
+    for heading in HEADINGS:
         out.add_column(heading)
     for row in rows:
         out.add_row(
@@ -169,6 +191,7 @@ def table(rows: Sequence[BoardRow], *, foreign: int = 0, note: str = "") -> Tabl
             _state(row),
             mood(row.event),
             _valence_arousal(row.event),
+            lesson(row.event, row.episodes),
             people(row.event),
             _age(row.age_s),
             _health(row.stats),
@@ -196,6 +219,24 @@ def mood(event: EmotionEvent | None) -> Text:
     return out
 
 
+def lesson(event: EmotionEvent | None, episodes: Sequence[EpisodeEvent] = ()) -> Text:
+    """Grade and activity of the class, the teacher's, what it is doing, and what lasts."""
+    out = Text()
+    if event is not None and event.grade is not None:
+        out.append(f"{event.grade} {event.classroom_activity:.2f}", style="bold")
+    lines = []
+    if event is not None and event.teacher_activity is not None:
+        lines.append(f"teacher {event.teacher_activity:.2f}")
+    if event is not None and event.context is not None:
+        lines.append(f"in {event.context}" + (", weighted" if event.context_prior else ""))
+    for text in lines:
+        out.append(f"\n{text}" if out else text)
+    for step in episodes:
+        out.append("\n" if out else "")
+        out.append(f"{step.kind.replace('_', ' ')} for {_age(step.duration_s)}", style=f"bold {_ALERT}")
+    return out or Text("–")
+
+
 def people(event: EmotionEvent | None) -> Text:
     """Bands of the people read and the people seen."""
     if event is None:
@@ -216,7 +257,7 @@ def _valence_arousal(event: EmotionEvent | None) -> Text:
 def _state(row: BoardRow) -> Text:
     if row.is_online is None:
         return Text("unknown", style="dim")
-    return Text("● online", style="#009e73") if row.is_online else Text("○ offline", style="#d55e00")
+    return Text("● online", style="#009e73") if row.is_online else Text("○ offline", style=_ALERT)
 
 
 def _age(age_s: float | None) -> Text:

@@ -77,6 +77,9 @@ class Info(PlacedPayload):
     deployment_contact: str | None = Field(
         None, description="who answers questions; absent when not declared"
     )
+    deployment_teacher_agreement: str | None = Field(
+        None, description="by which the teacher's activity may be told; absent when there is none"
+    )
     versions: dict[str, str] = Field(default_factory=dict, description="version_<package>")
     layers: dict[str, Count] = Field(
         default_factory=dict, description="layers_<precision>: how many run in it"

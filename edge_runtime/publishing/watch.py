@@ -89,4 +89,6 @@ def line(event: EmotionEvent) -> str:
         return f"{start}private (fewer than {event.min_group})  {who}"
     shares = sorted(event.shares.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{label} {share:.0%}" for label, share in shares if share)
-    return f"{start}{told}  valence {event.valence:+.2f}  arousal {event.arousal:+.2f}  {who}"
+    index = "" if event.grade is None else f"  {event.grade} {event.classroom_activity:.2f}"
+    context = "" if event.context is None else f"  in {event.context}"
+    return f"{start}{told}  valence {event.valence:+.2f}  arousal {event.arousal:+.2f}{index}{context}  {who}"

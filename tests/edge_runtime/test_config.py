@@ -212,6 +212,41 @@ def test_a_value_out_of_its_range_is_a_fault_with_its_line(key, value):
     assert (fault.key, fault.line) == (key, 3)
 
 
+def test_faults_of_a_room_name_the_row_the_polygon_and_the_line():
+    text = """\
+[context]
+timetable = ["mon-fri 10:00-10:15 break", "wed 10:10-11:00 lecture", "tue 9-10 exam"]
+[zones]
+teacher = [[0, 0], [2, 0], [1, 1]]
+[zones.students]
+left = [[0, 0], [1, 1], [1, 0], [0, 1]]
+Right = [[0, 0], [1, 0], [1, 1]]
+few = [[0, 0], [1, 1]]
+[episodes]
+thresholds = { sad = 1.5 }
+"""
+    found = {fault.key: (fault.line, fault.problem) for fault in faults(text).faults}
+    assert {key: line for key, (line, _) in found.items()} == {
+        "context.timetable.2": 2,
+        "zones.teacher": 4,
+        "zones.students.left": 6,
+        "zones.students.Right.[key]": 7,
+        "zones.students.few": 8,
+        "episodes.thresholds.sad": 10,
+    }
+    assert "tue 9-10 exam" in found["context.timetable.2"][1]
+    assert "(2, 0) is outside" in found["zones.teacher"][1]
+    assert "crosses itself: (0, 0)–(1, 1) and (1, 0)–(0, 1)" in found["zones.students.left"][1]
+    assert "2 points" in found["zones.students.few"][1]
+
+
+def test_rows_of_a_timetable_that_overlap_are_both_named():
+    text = '[context]\ntimetable = ["mon-fri 10:00-10:15 break", "wed 10:10-11:00 lecture"]'
+    (fault,) = faults(text).faults
+    assert (fault.key, fault.line) == ("context.timetable", 2)
+    assert "“mon-fri 10:00-10:15 break” and “wed 10:10-11:00 lecture”" in fault.problem
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

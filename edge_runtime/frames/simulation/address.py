@@ -36,6 +36,7 @@ _KEYS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
     "seconds": (float, "a number"),
     "realtime": (_yes_or_no, "true or false"),
     "lesson_s": (float, "a number"),
+    "teacher": (_yes_or_no, "true or false"),
 }
 
 

@@ -25,15 +25,15 @@ from edge_runtime.frames.simulation.appearance import Appearance, Light, random_
 from edge_runtime.frames.simulation.controls import FloatArray
 from edge_runtime.frames.simulation.desk import ROOM_NOISES, Desk, head_noise, room_noises
 from edge_runtime.frames.simulation.face import FaceTruth
-from edge_runtime.frames.simulation.lesson import Student, StudentState, the_one_who_leaves
-from edge_runtime.frames.simulation.scenery import paint_room, seats
+from edge_runtime.frames.simulation.lesson import LESSON_S, Student, StudentState, the_one_who_leaves
+from edge_runtime.frames.simulation.scenery import paint_room, seats, teacher_place
 from edge_runtime.frames.simulation.truth import GroundTruth
 
 MAX_STUDENTS: Final = 60
 LEAST_FACE_PX: Final = 8.0  # a face smaller than this is not drawn
 
 # Streams of random numbers that are drawn from the one seed.
-_PEOPLE, _LIGHT = 101, 102
+_PEOPLE, _LIGHT, _TEACHER = 101, 102, 104
 
 
 class SimulatedClassroom:
@@ -48,6 +48,8 @@ class SimulatedClassroom:
         realtime: paced by the clock like a camera: frames that nobody took in time are skipped and counted as
             dropped. Otherwise frames come as fast as they are asked for.
         lesson_s: length of one lesson; the script of five phases stretches to it and starts again after it.
+        teacher: somebody stands at the wall to the right; last in the truth's order, and one more than
+            `students`.
         camera_id: what the frames are labelled with.
         clock, sleep: pace of `realtime`; the monotonic clock unless a test brings its own.
 
@@ -72,7 +74,8 @@ class SimulatedClassroom:
         fps: float = 12.5,
         seconds: float | None = None,
         realtime: bool = False,
-        lesson_s: float = 300.0,
+        lesson_s: float = LESSON_S,
+        teacher: bool = False,
         camera_id: str = "camera",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -108,6 +111,9 @@ class SimulatedClassroom:
         )
         self.appearances = _people(students, seed)
         places = seats(students, width, height)
+        if teacher:
+            places.append(teacher_place(width, height))
+            self.appearances.append(random_appearance(np.random.default_rng((seed, _TEACHER))))
         if (face_px := min(seat.face_px for seat in places)) < LEAST_FACE_PX:
             raise SourceUnavailableError(
                 "simulated://",
@@ -132,7 +138,7 @@ class SimulatedClassroom:
 
     @classmethod
     def from_uri(cls, uri: str, *, camera_id: str = "camera", realtime: bool | None = None) -> Self:
-        """Opens `simulated://students=24,seed=7,width=1280,…`; keys are the arguments up to `lesson_s`.
+        """Opens `simulated://students=24,seed=7,width=1280,…`; keys are the arguments up to `teacher`.
 
         Args:
             uri: the address.

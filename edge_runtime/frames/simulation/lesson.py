@@ -28,7 +28,9 @@ from edge_runtime.frames.simulation.controls import (
     FloatArray,
     expression,
 )
+from edge_runtime.timetable import Activity
 
+LESSON_S: Final = 300.0  # length of a lesson that says no other
 LABEL_FROM: Final = 0.4  # of its apex: from here on a face bears the expression's label, below it is neutral
 _SLOT_S: Final = 7.0
 _BLINK_SLOT_S: Final = 4.0
@@ -50,6 +52,7 @@ class Phase:
 
     Attributes:
         name: what happens.
+        activity: the room's, as a timetable would have it.
         share: of the lesson's length.
         moods: label → chance of an expression in a slot; what is missing to 1 stays neutral.
         posture: how a relaxed face looks meanwhile.
@@ -58,6 +61,7 @@ class Phase:
     """
 
     name: str
+    activity: Activity
     share: float
     moods: Mapping[str, float]
     posture: Controls
@@ -67,8 +71,11 @@ class Phase:
 
 
 PHASES: Final = (
-    Phase("arrival", 0.15, {"happy": 0.40, "surprise": 0.12, "sad": 0.05}, Controls(), 0.1, 0.1, 0.10),
     Phase(
+        "arrival", "break", 0.15, {"happy": 0.40, "surprise": 0.12, "sad": 0.05}, Controls(), 0.1, 0.1, 0.10
+    ),
+    Phase(
+        "lecture",
         "lecture",
         0.25,
         {"happy": 0.08, "surprise": 0.10, "sad": 0.08, "disgust": 0.05},
@@ -79,6 +86,7 @@ PHASES: Final = (
     ),
     Phase(
         "hard task",
+        "task",
         0.25,
         {"angry": 0.22, "fear": 0.13, "sad": 0.15, "disgust": 0.10},
         Controls(brow_lower=0.18, lid_tighten=0.1),
@@ -87,10 +95,18 @@ PHASES: Final = (
         0.40,
     ),
     Phase(
-        "break-through", 0.15, {"happy": 0.68, "surprise": 0.20}, Controls(cheek_raise=0.05), 0.2, 0.2, 0.08
+        "break-through",
+        "discussion",
+        0.15,
+        {"happy": 0.68, "surprise": 0.20},
+        Controls(cheek_raise=0.05),
+        0.2,
+        0.2,
+        0.08,
     ),
     Phase(
         "tired",
+        "lecture",
         0.20,
         {"sad": 0.30, "disgust": 0.12, "happy": 0.05},
         Controls(eyes_closed=0.22),

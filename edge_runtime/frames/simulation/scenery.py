@@ -30,6 +30,9 @@ _FRONT_ROW_Y: Final = 0.67
 _FRONT_FACE: Final = 0.102  # width of a face in the first row, as a share of the picture's height
 _BACK_TO_FRONT: Final = 0.50  # a face in the last row is half as wide as one in the first
 _SEAT_IN_FACES: Final = 1.9  # least distance of two seats in widths of a face
+_TEACHER_X: Final = 0.93
+_TEACHER_Y: Final = 0.33
+_TEACHER_FACE: Final = 0.068
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,12 @@ def seats(students: int, width: int, height: int) -> list[Seat]:
             x_px = (width - 1) / 2 + (column - (count - 1) / 2) * spacing + stagger
             placed.append(Seat(x_px, y_px, face_px * PUPIL_DISTANCE_IN_BOX))
     return placed
+
+
+def teacher_place(width: int, height: int) -> Seat:
+    """Where the teacher stands: at the wall to the right, beside the back rows, behind a desk of their own."""
+    face_px = _TEACHER_FACE * height
+    return Seat(_TEACHER_X * width, _TEACHER_Y * height, face_px * PUPIL_DISTANCE_IN_BOX)
 
 
 def paint_room(

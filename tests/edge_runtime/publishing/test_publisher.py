@@ -12,19 +12,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from brokers import PASSWORD, Certificates, Listener, Mosquitto, free_port, until
-from publishing_parts import TOPICS, event, info, schema_faults, stats
+from publishing_parts import TOPICS, episode, event, info, schema_faults, stats
 
 from edge_runtime.config import MqttSection
 from edge_runtime.errors import BrokerRefusedError, BrokerUnreachableError, ConfigurationError
 from edge_runtime.publishing.client import Publisher
 from edge_runtime.publishing.credentials import Credentials
 from edge_runtime.publishing.outbox import Outbox
-from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
+from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats, encode
+from edge_runtime.room.context import RoomContext
 
 pytestmark = pytest.mark.broker
 NOBODY = Credentials()
@@ -156,6 +158,31 @@ def test_the_privacy_shutter_obeys_on_and_off_only(
         assert until(lambda: heard or publisher.counters.ignored_commands)
     assert heard == expected
     assert publisher.counters.ignored_commands == (0 if expected else 1)
+
+
+@pytest.mark.parametrize("payload", [b"siesta", b"", b"\xff", b"x" * 500])
+def test_a_word_that_is_no_activity_is_counted_and_changes_nothing(
+    mosquitto: Mosquitto, make: Make, payload: bytes
+) -> None:
+    context = RoomContext(())
+    publisher = make(mosquitto.mqtt, on_context=context.set)
+    with Listener(mosquitto) as listener:
+        assert until(lambda: publisher.connected and listener.payloads(TOPICS.info))
+        listener.client.publish(TOPICS.context_set, payload, qos=1)
+        listener.client.publish(TOPICS.context_set, b"exam", qos=1)
+        assert until(lambda: context.in_force(datetime(2026, 1, 1)) == "exam")
+    assert publisher.counters.ignored_commands == 1
+    assert publisher.counters.callback_errors == 0
+
+
+def test_a_step_of_an_episode_arrives_on_its_own_leaf(
+    mosquitto: Mosquitto, make: Make, outbox: Outbox
+) -> None:
+    publisher = make(mosquitto.mqtt)
+    with Listener(mosquitto) as listener:
+        assert publisher.submit_episode(episode())
+        assert until(lambda: listener.payloads(TOPICS.episode) == [encode(episode())])
+    assert publisher.flush(5)
 
 
 def test_a_retained_off_is_obeyed_on_connecting(mosquitto: Mosquitto, make: Make) -> None:

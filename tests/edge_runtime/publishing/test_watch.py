@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from brokers import Listener, Mosquitto, free_port, until
-from publishing_parts import TOPICS, event, stats
+from publishing_parts import TOPICS, episode, event, stats, whole_event
 from rich.console import Console
 
 from edge_runtime.config import MqttSection
 from edge_runtime.errors import BrokerUnreachableError
-from edge_runtime.publishing.board import MAX_DEVICES, RoomBoard, table
+from edge_runtime.publishing.board import MAX_DEVICES, MAX_KINDS, RoomBoard, table
 from edge_runtime.publishing.credentials import Credentials
 from edge_runtime.publishing.payloads import encode
 from edge_runtime.publishing.topics import Topics
@@ -67,9 +67,49 @@ def test_a_watcher_whose_clock_is_behind_sees_no_negative_age() -> None:
     assert board.rows()[0].age_s == 0
 
 
+def test_the_table_shows_the_class_its_teacher_its_activity_and_what_lasts(board: RoomBoard) -> None:
+    board.take(TOPICS.emotion, encode(whole_event()))
+    board.take(TOPICS.episode, encode(episode()))
+    text = shown(board)
+    for said in ("good 0.45", "teacher 0.60", "in task, weighted", "negative activity for", "3 min"):
+        assert said in text
+    assert "good 0.45  in task" in line(whole_event())
+    assert "class" in text
+    assert "good" not in shown_after(event())
+
+
+def shown_after(first: Any) -> str:
+    board = RoomBoard(wall=lambda: END_S)
+    board.take(TOPICS.emotion, encode(first))
+    return shown(board)
+
+
+def test_an_episode_is_shown_until_its_end_whatever_the_order_of_its_messages(board: RoomBoard) -> None:
+    steps = [episode(), episode(6, phase="update", windows=4), episode(7, phase="end", windows=4)]
+    for step in steps[:2]:
+        board.take(TOPICS.episode, encode(step))
+    assert [step.windows for step in board.rows()[0].episodes] == [4]
+    for step in (steps[2], *steps):  # what came before its end is delivered a second time
+        board.take(TOPICS.episode, encode(step))
+    assert board.rows()[0].episodes == ()
+
+
+def test_an_episode_of_a_run_that_is_over_does_not_last(board: RoomBoard) -> None:
+    board.take(TOPICS.episode, encode(episode()))
+    board.take(TOPICS.emotion, encode(event(9, boot=8)))
+    assert board.rows()[0].episodes == ()
+
+
+def test_a_stranger_cannot_fill_the_board_with_kinds_of_episodes(board: RoomBoard) -> None:
+    for number in range(MAX_KINDS + 10):
+        board.take(TOPICS.episode, encode(episode(kind=f"kind{number}")))
+    assert len(board.rows()[0].episodes) == MAX_KINDS
+
+
 @pytest.mark.parametrize(
     ("topic", "payload"),
     [
+        pytest.param(TOPICS.episode, encode(event()), id="emotion on episode"),
         pytest.param(TOPICS.emotion, b"hello", id="text"),
         pytest.param(TOPICS.emotion, b"\xff\x00", id="bytes"),
         pytest.param(TOPICS.emotion, b"{}", id="empty object"),

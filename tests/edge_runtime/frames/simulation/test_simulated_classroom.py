@@ -37,6 +37,21 @@ def drain(source):
             return frames
 
 
+def test_a_teacher_is_one_person_more_and_changes_nobody_else():
+    with (
+        SimulatedClassroom(students=8, seed=3, width=960, height=540) as alone,
+        SimulatedClassroom.from_uri(
+            "simulated://students=8,seed=3,width=960,height=540,teacher=true"
+        ) as both,
+    ):
+        alone.read(), both.read()
+        without, taught = alone.truth(), both.truth()
+    assert (len(without.labels), len(taught.labels)) == (8, 9)
+    np.testing.assert_array_equal(without.boxes_xyxy, taught.boxes_xyxy[:8])
+    assert taught.labels[:8].tolist() == without.labels.tolist()
+    assert taught.boxes_xyxy[8, 0] > taught.boxes_xyxy[:8, 2].max()
+
+
 def test_it_fulfils_the_protocol_of_a_source():
     source: FrameSource = SimulatedClassroom(**SMALL)
     with source:
