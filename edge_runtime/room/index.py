@@ -12,7 +12,7 @@ active as that takes nothing away. The paper's one number for the teacher is rea
 teacher's own face.
 
 From the paper's rows this gives 0.6648, 0.3750, 0.1733 where the paper has 0.6753, 0.3826, 0.1846; the students
-alone give 0.5892, 0.3319, 0.1501. The grades are the paper's in all six cases.
+alone give 0.5893, 0.3319, 0.1501. The grades are the paper's in all six cases.
 
     Excellent ≥ 0.55 > Good ≥ 0.30 > Average     half-way between the paper's values, to the published step
 """

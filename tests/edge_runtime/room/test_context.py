@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,3 +116,27 @@ def test_there_is_a_table_for_every_activity_and_no_face_is_overruled():
 )
 def test_the_reading_for_learning_changes_with_the_activity(activity, reading, told):
     assert reading_in(activity, reading) == told
+
+
+def test_the_documented_tables_are_those_in_force(repository: Path):
+    rows = [
+        [cell.strip() for cell in row.strip("| ").split("|")]
+        for row in (repository / "docs" / "room.md").read_text("utf-8").splitlines()
+        if row.startswith("|")
+    ]
+    names = next(row for row in rows if row[-1] == "anxiety")[-7:]
+    shown = {row[0]: row[1:] for row in rows if len(row) == 8 and row[0] in ACTIVITIES}
+    assert {name for table in PRIOR.values() for name in table} <= set(names)
+    assert shown == {
+        activity: [f"{PRIOR[activity].get(name, 1):g}" for name in names] for activity in ACTIVITIES
+    }
+    told = {
+        (activity, row[1]): row[2]
+        for row in rows
+        if len(row) == 3
+        for activity in row[0].split(", ")
+        if row[1]
+    }
+    for activity, table in READING.items():
+        for reading, becomes in table.items():
+            assert told[activity, reading] == becomes
