@@ -116,6 +116,7 @@ def _training(manifest: Manifest) -> str:
     return _paragraphs(
         "## Training",
         "Crops are cut by the device's own face search and alignment, with disturbed pupils as augmentation. "
+        f"Started from: {facts.get('started_from', 'not recorded')}. "
         f"Epochs done: {facts.get('epochs', 'not recorded')}. "
         f"The recipe (sha256 `{facts.get('recipe_sha256', 'not recorded')}`):",
         f"```json\n{facts['recipe']}\n```",

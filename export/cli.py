@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.console import Console
 from rich.progress import Progress, TaskID
+from rich.table import Table
 
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
@@ -36,6 +38,19 @@ _ARCHITECTURES: Final = (
 
 def _shown(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
     return lambda done, total: progress.update(task, completed=done)
+
+
+def _list_networks(asked: bool) -> None:
+    if not asked:
+        return
+    from export.catalogue import catalogue
+
+    table = Table("network", "parameters", "multiply–adds", "what", box=None)
+    for entry in catalogue():
+        size = f"{entry.cost.parameters / 1e6:.2f} M"
+        table.add_row(entry.name, size, f"{entry.cost.multiply_adds / 1e6:.0f} M", entry.description)
+    Console().print(table)
+    raise typer.Exit
 
 
 @train_app.command()
@@ -100,10 +115,18 @@ def train(
     limit: Annotated[
         int | None, typer.Option(min=1, help="use only so many training images, for a trial")
     ] = None,
+    list_networks: Annotated[
+        bool,
+        typer.Option(
+            "--list", is_eager=True, callback=_list_networks, help="all networks and what they cost"
+        ),
+    ] = False,
 ) -> None:
     """Trains a network on crops that the device's own alignment cuts.
 
     roomtone train hafnet_edge --data fer2013.npz --out runs/hafnet_edge
+
+    roomtone train hafnet_half --data my_faces/ --out runs/ours --from bundles/default --minutes 90
     """
     import torch
 
@@ -203,9 +226,7 @@ def export(
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         for chatty in ("onnx_ir", "onnxscript"):  # each graph pass reports itself at INFO
             logging.getLogger(chatty).setLevel(logging.WARNING)
-    request = ExportRequest(architecture, checkpoint, out, name, version, force)
-    if trained_on is not None:
-        request = replace(request, trained_on=trained_on)
+    request = ExportRequest(architecture, checkpoint, out, name, version, force, trained_on)
     with work_progress() as progress:
         task = progress.add_task("export", total=len(STEPS), note="")
         started = itertools.count()

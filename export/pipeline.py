@@ -33,7 +33,7 @@ from export.golden import make_golden, write_golden
 from export.onnx_graph import OUTPUT, GraphFacts, write_onnx
 from export.parity import ParityResult, check_parity
 from export.probes import face_crops, noise_crops
-from export.provenance import FER2013_NOTE, collect_provenance, recipe_digest
+from export.provenance import collect_provenance, data_note, recipe_digest
 from export.taxonomy import labels_of
 from export.training.recipe import Recipe
 
@@ -104,7 +104,7 @@ class ExportRequest:
         out: the bundle to be.
         name, version: of the bundle.
         force: replaces a bundle that is there.
-        trained_on: the data, for provenance and model card.
+        trained_on: the data, for provenance and model card; None is FER2013.
     """
 
     architecture: str
@@ -113,7 +113,7 @@ class ExportRequest:
     name: str = "default"
     version: str = "0.1.0"
     force: bool = False
-    trained_on: str = FER2013_NOTE
+    trained_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ def _manifest(request: ExportRequest, trained: _Trained, folder: Path) -> Manife
             trained.checkpoint,
             request.checkpoint,
             name=request.name,
-            trained_on=request.trained_on,
+            trained_on=request.trained_on or data_note(trained.recipe),
         ),
     )
 

@@ -21,6 +21,11 @@ FER2013_NOTE: Final = (
     "with them on about 65 ± 5 % of the images. Images that are known not to be faces are left out; of the "
     "test splits, also those that are pixel-identical to a training image."
 )
+FERPLUS_NOTE: Final = (
+    " Beside these labels, or in their place, it learned from the votes of FER+ (Barsoum et al. 2016): ten raters an "
+    "image."
+)
+_RANDOM: Final = "random weights"
 _TOOLS: Final = ("roomtone", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "numpy")
 
 
@@ -32,6 +37,12 @@ def recipe_json(recipe: Recipe) -> str:
 def recipe_digest(recipe: Recipe) -> str:
     """sha256 of `recipe_json`, hex."""
     return hashlib.sha256(recipe_json(recipe).encode()).hexdigest()
+
+
+def data_note(recipe: Recipe) -> str:
+    """What FER2013 is, and FER+ where the recipe learns from its votes."""
+    votes = recipe.labels == "ferplus" or recipe.votes_weight > 0 or recipe.votes_blend > 0
+    return FER2013_NOTE + FERPLUS_NOTE if votes else FER2013_NOTE
 
 
 def collect_provenance(
@@ -48,11 +59,12 @@ def collect_provenance(
     """
     facts = {
         "trained_on": trained_on,
+        "started_from": checkpoint.facts.get("started_from", _RANDOM),
         "recipe": recipe_json(recipe),
         "recipe_sha256": recipe_digest(recipe),
         "epochs": str(checkpoint.facts.get("epochs_done", "not recorded")),
         "checkpoint_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "train_command": _train_command(recipe, name),
+        "train_command": _train_command(recipe, checkpoint, name),
         "trained_with": f"torch {checkpoint.facts.get('torch', 'not recorded')}",
         "python": platform.python_version(),
     }
@@ -77,5 +89,11 @@ def source_commit() -> str | None:
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-def _train_command(recipe: Recipe, name: str) -> str:
-    return f"roomtone train {recipe.architecture} --data DATA.npz --out runs/{name} {recipe.flags()}".rstrip()
+def _train_command(recipe: Recipe, checkpoint: Checkpoint, name: str) -> str:
+    command = (
+        f"roomtone train {recipe.architecture} --data DATA.npz --out runs/{name} {recipe.flags()}".rstrip()
+    )
+    if checkpoint.facts.get("started_from", _RANDOM) != _RANDOM:
+        command += " --from STARTED_FROM"
+    minutes = checkpoint.facts.get("minutes")
+    return command if minutes is None else f"{command} --minutes {minutes:g}"

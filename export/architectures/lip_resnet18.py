@@ -215,4 +215,4 @@ def lip_resnet18_half(num_classes: int = 7) -> LipResnet18Config:
 
 def lip_resnet18_small(num_classes: int = 7) -> LipResnet18Config:
     """For boards like a Raspberry Pi 4: 1.1 M parameters."""
-    return LipResnet18Config(num_classes, width=16, groups=4)
+    return LipResnet18Config(num_classes, width=20, groups=4)

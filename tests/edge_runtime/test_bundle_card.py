@@ -68,11 +68,13 @@ def test_provenance_is_shown_with_the_commands_that_make_it_again() -> None:
     facts = {
         "trained_on": "drawn faces",
         "recipe": "{}",
+        "started_from": "default 0.0.9 abc",
         "train_command": "roomtone train x",
         "torch": "2.13.0",
     }
     card = render_card(MANIFEST.model_copy(update={"provenance": {**facts, "commit": "abc-dirty"}}))
     assert "## Data\n\ndrawn faces\n" in card
+    assert "Started from: default 0.0.9 abc." in card
     assert "roomtone train x\nroomtone export hafnet_half" in card
     assert "Tools: torch 2.13.0; commit `abc-dirty`." in card
 

@@ -96,6 +96,13 @@ def test_train_takes_a_folder_per_class_and_says_what_it_left_out(tmp_path: Path
     assert facts["recipe"]["votes_weight"] == 0
 
 
+def test_train_lists_every_network_with_its_cost() -> None:
+    result = CliRunner().invoke(train_app, ["--list"], catch_exceptions=False)
+    rows = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
+    assert rows.keys() >= ARCHITECTURES.keys()
+    assert "11.17 M" in rows["resnet18"]  # He et al. 2016: 11.7 M with colour and 1000 classes
+
+
 def test_the_help_names_every_kind_of_network() -> None:
     kinds = {re.sub("_(half|small|cnn|hog|sift)$", "", name) for name in ARCHITECTURES} - {TINY}
     assert all(kind in _ARCHITECTURES for kind in kinds)

@@ -73,6 +73,9 @@ def test_card_and_provenance_say_where_it_comes_from(result: ExportResult) -> No
     assert "5(1)(f)" in card
     assert "Not measured yet" in card
     assert json.loads(facts["recipe"])["architecture"] == TINY
+    assert "FER+" in facts["trained_on"]  # the recipe learns from the raters' votes
+    assert facts["train_command"] == f"roomtone train {TINY} --data DATA.npz --out runs/tiny --epochs 2"
+    assert facts["started_from"] == "random weights"
     assert facts["torch"] == torch.__version__.partition("+")[0] or facts["torch"] == torch.__version__
 
 
