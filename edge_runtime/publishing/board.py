@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.table import Table
@@ -22,7 +22,7 @@ MAX_DEVICES = 2000  # a stranger may invent devices; a board shows a school's
 MAX_KINDS = 32  # of episodes, of one device
 REMEMBERED_EVENTS = 2000  # ids by which a second delivery is recognised
 
-HEADINGS = ("room", "device", "state", "mood", "valence / arousal", "class", "read of seen", "age", "health")
+HEADINGS = ("room", "mood", "valence\narousal", "class", "read\nof seen", "device")
 BAR_CELLS = 10
 TOP_SHARES = 3
 # Okabe and Ito's palette, which colour-blind readers can tell apart; label and number say the same in words.
@@ -183,18 +183,15 @@ def table(rows: Sequence[BoardRow], *, foreign: int = 0, note: str = "") -> Tabl
     """
     out = Table(title="roomtone", caption=_caption(foreign, note), expand=True)
     for heading in HEADINGS:
-        out.add_column(heading)
+        out.add_column(heading, no_wrap=heading == "mood")
     for row in rows:
         out.add_row(
-            Text(f"{row.site}/{row.room}"),
-            Text(row.device),
-            _state(row),
+            Text(f"{row.site}/{row.room}\n").append(row.device, style="dim"),
             mood(row.event),
             _valence_arousal(row.event),
             lesson(row.event, row.episodes),
-            people(row.event),
-            _age(row.age_s),
-            _health(row.stats),
+            Text(people(row.event).plain.replace(" of ", "\nof ")),
+            Text("\n").join(_of_device(row)),
         )
     if not rows:
         out.add_row(Text("no room has published yet", style="dim"))
@@ -233,7 +230,7 @@ def lesson(event: EmotionEvent | None, episodes: Sequence[EpisodeEvent] = ()) ->
         out.append(f"\n{text}" if out else text)
     for step in episodes:
         out.append("\n" if out else "")
-        out.append(f"{step.kind.replace('_', ' ')} for {_age(step.duration_s)}", style=f"bold {_ALERT}")
+        out.append(f"{step.kind.replace('_', ' ')} for {_duration(step.duration_s)}", style=f"bold {_ALERT}")
     return out or Text("–")
 
 
@@ -251,7 +248,7 @@ def _band(low: int, high: int) -> str:
 def _valence_arousal(event: EmotionEvent | None) -> Text:
     if event is None or event.valence is None or event.arousal is None:
         return Text("–")
-    return Text(f"{event.valence:+.2f} / {event.arousal:+.2f}")
+    return Text(f"{event.valence:+.2f}\n{event.arousal:+.2f}")
 
 
 def _state(row: BoardRow) -> Text:
@@ -260,18 +257,20 @@ def _state(row: BoardRow) -> Text:
     return Text("● online", style="#009e73") if row.is_online else Text("○ offline", style=_ALERT)
 
 
-def _age(age_s: float | None) -> Text:
-    if age_s is None:
-        return Text("–")
-    if age_s < 120:
-        return Text(f"{age_s:.0f} s")
-    return Text(f"{age_s / 60:.0f} min" if age_s < 7200 else f"{age_s / 3600:.0f} h")
+def _of_device(row: BoardRow) -> Iterator[Text]:
+    """State, health, and how long ago its newest window ended."""
+    yield _state(row)
+    if row.stats is not None:
+        style = "" if row.stats.health == "ok" else "bold"
+        yield Text(f"{row.stats.health}, {row.stats.fps:.1f} fps", style=style)
+    if row.age_s is not None:
+        yield Text(f"{_duration(row.age_s)} ago", style="dim")
 
 
-def _health(stats: Stats | None) -> Text:
-    if stats is None:
-        return Text("–")
-    return Text(f"{stats.health}, {stats.fps:.1f} fps", style="" if stats.health == "ok" else "bold")
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _caption(foreign: int, note: str) -> str | None:

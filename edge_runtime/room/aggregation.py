@@ -83,9 +83,8 @@ class WindowAggregator:
 
     def _begin(self) -> None:
         self._tracks: dict[int, _TrackSum] = {}
-        self._votes: dict[
-            int, npt.NDArray[np.int64]
-        ] = {}  # moments of a track in each place, the last: outside
+        # Of each track, the moments in each place; the last is outside, so that `OUTSIDE` finds it.
+        self._votes: dict[int, npt.NDArray[np.int64]] = {}
         self._place: dict[int, int] = {}  # of the present moment
         self._readable_in: Counter[int] = Counter()  # the most at one moment, by place
         self._activities: Counter[Activity | None] = Counter()
