@@ -4,6 +4,7 @@ In the order in which data flows:
 
     evaluation.py    a labelled set through the device's own alignment and engine → logits
     metrics.py       probabilities and labels → accuracy with interval, macro-F1, confusion, calibration error
+    end_to_end.py    the same faces pasted into frames, through the whole path: what it costs
     temperature.py   logits and labels → the temperature that makes confidence honest
     pipeline.py      a bundle → the same bundle with temperature, measured quality and model card
     figures.py       the confusion matrix as a picture

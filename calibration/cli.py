@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from calibration.end_to_end import end_to_end
 from calibration.evaluation import Evaluation, evaluate, prepare
 from calibration.metrics import Metrics
 from calibration.pipeline import Calibration, calibrate, check_split, write_calibrated
@@ -65,6 +66,12 @@ def evaluate_command(
     threads: _Threads = 1,
     cache: _Cache = None,
     confusion: Annotated[Path | None, typer.Option(help="draw the confusion matrix into this .png")] = None,
+    whole_path: Annotated[
+        bool,
+        typer.Option(
+            "--end-to-end", help="also paste the faces into frames, and find, align and classify them there"
+        ),
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Measures a bundle on labelled faces, through the device's own alignment and engine.
@@ -78,12 +85,16 @@ def evaluate_command(
         chosen = split or default_split(data)
         faces = prepare(data, chosen, opened, labelling=labels, cache=cache, on_progress=bars)
         result = evaluate(opened, choice, faces, bars)
+        through = end_to_end(opened, choice, faces, bars) if whole_path else None
     if confusion is not None:
         from calibration.figures import plot_confusion
 
         plot_confusion(result.metrics, f"{opened.manifest.name}: {result.data}", confusion)
     if as_json:
-        typer.echo(json.dumps(_facts(result, opened.digest), indent=2))
+        facts = _facts(result, opened.digest)
+        if through is not None:
+            facts["end_to_end"] = through.to_json()
+        typer.echo(json.dumps(facts, indent=2))
         return
     console = Console()
     console.print(_class_table(result.metrics, f"{opened.manifest.name} on {result.data}"))
@@ -92,6 +103,12 @@ def evaluate_command(
         f"ran on {result.engine.backend} {result.engine.precision}; "
         f"pupils found in {result.pupils_found:.1%}; left out: {_left_out(result.left_out)}"
     )
+    if through is not None:
+        typer.echo(
+            f"whole path: {through.found} of {through.faces} pasted faces found ({through.recall:.1%}); on these "
+            f"{through.through.accuracy:.1%} right, cut directly {through.direct.accuracy:.1%}: "
+            f"{through.points_lost:+.1f} points lost"
+        )
     for file in result.unreadable[:_LISTED]:
         typer.echo(f"unreadable: {file}")
     if len(result.unreadable) > _LISTED:

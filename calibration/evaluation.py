@@ -37,6 +37,7 @@ class PreparedFaces:
 
     Attributes:
         data: file and split, for reports.
+        images: (N, H, W) uint8, as cut by the set's makers.
         crops: (N, size, size) uint8, N ≥ 1.
         labels: (N,) int64, in the order of the bundle's labels.
         left_out: reason → images that were dropped.
@@ -45,6 +46,7 @@ class PreparedFaces:
     """
 
     data: str
+    images: Image
     crops: Image
     labels: Labels
     left_out: dict[str, int]
@@ -109,6 +111,7 @@ def prepare(
         f"{data.name}, {split} split"
         if labelling == "fer"
         else f"{data.name}, {split} split, {labelling} labels",
+        faces.images,
         align_precut(faces.images, located, bundle.manifest.alignment.template()),
         order[faces.labels],
         left_out,
