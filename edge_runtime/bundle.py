@@ -4,6 +4,7 @@
     model.fp32.onnx    one file per variant
     golden.npz         inputs, logits and tolerances: what the network must give on any CPU
     MODEL_CARD.md      data, limits, error per class, intended use
+    bundle.sig         optional: Ed25519 signature of bundle.json
 
 A device opens a bundle only if every digest holds, the contract's version is known, and every input is one
 that it can make; before it runs, the golden outputs must reproduce on this very CPU
@@ -31,6 +32,7 @@ from edge_runtime.frames.frame import Image
 
 SCHEMA_ID = "roomtone-bundle/1"
 MANIFEST = "bundle.json"
+SIGNATURE = "bundle.sig"  # see `edge_runtime.bundle_signing`; neither of the two is listed in the manifest
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 
@@ -226,7 +228,7 @@ def open_bundle(folder: Path) -> Bundle:
         BundleTamperedError: a file is not the one whose digest the manifest records.
     """
     raw = _read_manifest(folder)
-    manifest = _parse_manifest(folder, raw)
+    manifest = _parsed(folder, raw)
     for file in manifest.files:
         _check_digest(folder, file)
     unknown = [spec.kind for spec in manifest.inputs if spec.kind not in KINDS]
@@ -237,6 +239,15 @@ def open_bundle(folder: Path) -> Bundle:
             hint="update roomtone",
         )
     return Bundle(folder, manifest, hashlib.sha256(raw).hexdigest(), _read_golden(folder, manifest))
+
+
+def parse_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle that may not be whole yet; `open_bundle` holds the files against it.
+
+    Raises:
+        BundleError: it is missing, of an unknown schema, or contradicts itself.
+    """
+    return _parsed(folder, _read_manifest(folder))
 
 
 def _read_manifest(folder: Path) -> bytes:
@@ -252,7 +263,7 @@ def _read_manifest(folder: Path) -> bytes:
         ) from exc
 
 
-def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
+def _parsed(folder: Path, raw: bytes) -> Manifest:
     try:
         document: Any = json.loads(raw)
     except ValueError as exc:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_runtime.bundle import MANIFEST, FileDigest, Manifest, describe_file
+from edge_runtime.bundle import MANIFEST, SIGNATURE, FileDigest, Manifest, describe_file
 from edge_runtime.errors import BundleError
 
 
@@ -67,9 +67,9 @@ def new_bundle(out: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 def digests(folder: Path) -> tuple[FileDigest, ...]:
-    """Digests of all files of a bundle that is being written but the manifest, in order of their paths."""
+    """Digests of all files of a bundle that is being written but manifest and signature, in order of their paths."""
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return tuple(describe_file(folder, path) for path in paths if path != MANIFEST)
+    return tuple(describe_file(folder, path) for path in paths if path not in (MANIFEST, SIGNATURE))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

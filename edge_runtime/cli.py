@@ -39,7 +39,10 @@ _DEVICE: Final = {
         "Write what all rooms publish into a database, each event once.",
     ),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
-    "bundle": ("edge_runtime.commands.bundle:app", "Look into a model bundle, or verify it on this CPU."),
+    "bundle": (
+        "edge_runtime.commands.bundle:app",
+        "Look into model bundles, verify, sign, install and activate them.",
+    ),
 }
 # package → the extra that brings it
 _EXTRAS: Final = {

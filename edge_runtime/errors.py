@@ -9,7 +9,8 @@
     │   └── FrameError                    a frame or an image that cannot be used
     ├── BundleError                   5   a model bundle that cannot be opened
     │   ├── BundleTamperedError       6   a digest does not hold
-    │   └── BundleInaccurateError     7   the golden outputs do not reproduce on this CPU
+    │   ├── BundleInaccurateError     7   the golden outputs do not reproduce on this CPU
+    │   └── BundleSignatureError     22   not signed, not by the pinned key, or a key that is none
     ├── EngineError                   8   an inference engine that cannot do what was asked
     ├── BrokerError                   9   the MQTT broker
     │   ├── BrokerUnreachableError        no connection, or TLS failed
@@ -21,6 +22,8 @@
     ├── MissingExtraError            11   an optional part is not installed
     ├── HistoryError                 17   the database of what was published
     ├── DashboardError               18   the web server of the dashboard
+    ├── UpdateError                  20   bundle slots, downloads, fleet roll-outs
+    │   └── CandidateRefusedError         a new bundle that must not replace the present one
     └── of the workstation, in their own modules:
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
@@ -139,6 +142,12 @@ class BundleInaccurateError(BundleError):
     exit_code = 7
 
 
+class BundleSignatureError(BundleError):
+    """A bundle without a valid signature by the pinned key, or a key that cannot be used."""
+
+    exit_code = 22
+
+
 class EngineError(RoomtoneError):
     """An inference engine that cannot load or run what was asked of it."""
 
@@ -239,4 +248,20 @@ class DashboardError(RoomtoneError):
         super().__init__(
             f"the dashboard cannot listen on {address}: {problem.lower()}",
             hint="choose another with --port, or end the program that listens there",
+        )
+
+
+class UpdateError(RoomtoneError):
+    """Installing, activating or rolling back a bundle did not work; what ran before still runs."""
+
+    exit_code = 20
+
+
+class CandidateRefusedError(UpdateError):
+    """A new bundle that must not replace the present one."""
+
+    def __init__(self, bundle: str, reasons: Sequence[str], *, hint: str = "") -> None:
+        self.bundle, self.reasons = bundle, tuple(reasons)
+        super().__init__(
+            f"{bundle} is refused: {'; '.join(self.reasons)}", hint=hint or "the present bundle stays"
         )
