@@ -21,7 +21,7 @@ from typing import IO, Final, Self
 import cv2
 
 from edge_runtime.analysis import RoomAnalysis
-from edge_runtime.bundle import default_bundle_path, open_bundle
+from edge_runtime.bundle import open_bundle
 from edge_runtime.clock import CaptureClock
 from edge_runtime.config import Config
 from edge_runtime.description import describe
@@ -30,8 +30,11 @@ from edge_runtime.frames.opening import open_source
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
-from edge_runtime.outlet import Outlet, context_path, shutter_path
+from edge_runtime.outlet import Outlet, context_path, shutter_path, state_directory
 from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
+from edge_runtime.publishing.requests import RequestDesk
+from edge_runtime.publishing.topics import Topics
+from edge_runtime.remote import request_handlers
 from edge_runtime.room.context import RoomContext
 from edge_runtime.room.episodes import EpisodeStep, EpisodeTracker, check_kinds
 from edge_runtime.room.privacy import protect
@@ -40,6 +43,11 @@ from edge_runtime.room.zoning import tells_teacher
 from edge_runtime.service_manager import ServiceManager
 from edge_runtime.shutter import Shutter
 from edge_runtime.status_file import StatusFile
+from edge_runtime.updates.installing import open_slots
+from edge_runtime.updates.remote import RemoteUpdates
+from edge_runtime.updates.slots import Slots
+from edge_runtime.updates.starting import start
+from edge_runtime.updates.trial import Trials
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +78,10 @@ class Agent:
         stream: gets each event as a JSON line; None: no lines.
         on_event: called with each event, in the loop's thread.
         wall: unix time, s.
+        read_config: reads the configuration again, for the request `reload`; None: it is not from a file.
+
+    Attributes:
+        next_config: what to run with next, after a `reload` ended the loop; None: nothing is asked for.
 
     Raises (on entry):
         UnlawfulUseError: the declared use is prohibited.
@@ -85,8 +97,11 @@ class Agent:
         stream: IO[str] | None = None,
         on_event: Callable[[EmotionEvent], None] = lambda event: None,
         wall: Callable[[], float] = time.time,
+        read_config: Callable[[], Config] | None = None,
     ) -> None:
         self.config = config
+        self._read_config = read_config
+        self.next_config: Config | None = None
         self._stream, self._on_event, self._wall = stream, on_event, wall
         self._stopping = threading.Event()
         self._resources = ExitStack()
@@ -96,6 +111,8 @@ class Agent:
         self._window_end_s = 0.0  # unix time of the last one's end
         self._manager = ServiceManager.from_environment()
         self._status = StatusFile(config)
+        self._trials: Trials | None = None
+        self._latest_stats: Stats | None = None
 
     def __enter__(self) -> Self:
         check_lawful(self.config.deployment)
@@ -103,13 +120,17 @@ class Agent:
         # OpenCV's threads are the process's, and it is the scan that needs them.
         cv2.setNumThreads(self.config.faces.scan_threads)
         with ExitStack() as opening:
-            self._bundle = open_bundle(self.config.inference.bundle or default_bundle_path())
+            slots = self._open_network()
             episodes = self.config.episodes
             check_kinds(episodes.thresholds, self._bundle.manifest.labels)
-            self._choice = open_engine(self._bundle, self.config.inference)
             self._status.bundle = self._bundle.digest
             self._analysis = opening.enter_context(
-                RoomAnalysis(self.config, self._bundle.manifest, self._choice.engine)
+                RoomAnalysis(
+                    self.config,
+                    self._bundle.manifest,
+                    self._choice.engine,
+                    forgives=lambda error: self._trials is not None and self._trials.failed(error),
+                )
             )
             opening.callback(self._close_source)
             self._episodes = EpisodeTracker(
@@ -120,17 +141,20 @@ class Agent:
             )
             self._shutter = Shutter(shutter_path(self.config))
             self._context = RoomContext(self.config.context.rows(), context_path(self.config))
+            desk = self._open_desk(opening, slots)
             self._outlet = opening.enter_context(
                 Outlet(
                     self.config,
                     info=self.info,
                     on_enabled=self._shutter.set,
                     on_context=self._context.set,
+                    on_request=desk.take,
                     labels=self._bundle.manifest.labels,
                     stream=self._stream,
                 )
             )
             self._meter = Meter(self.config, self._outlet)
+            opening.enter_context(desk)
             self._resources = opening.pop_all()
         self._manager.ready()
         return self
@@ -140,6 +164,52 @@ class Agent:
         self._resources.close()
         if exc_info[0] is None:
             self._status.write("stopped")
+
+    def _open_network(self) -> Slots | None:
+        """The configured bundle, or else what the slots say; returns the slots in the second case."""
+        if (named := self.config.inference.bundle) is not None:
+            self._bundle = open_bundle(named)
+            self._choice = open_engine(self._bundle, self.config.inference)
+            return None
+        slots = open_slots(self.config.updates, state_directory())
+        running, self._choice = start(slots, self.config.inference)
+        self._bundle = running.bundle
+        return slots
+
+    def _open_desk(self, opening: ExitStack, slots: Slots | None) -> RequestDesk:
+        """Trials of new bundles, and the desk where requests are answered."""
+        updates = None
+        if slots is not None:
+            frames = self._analysis.counters
+            self._trials = opening.enter_context(
+                Trials(slots, self._bundle, self.config, lambda: frames.frames)
+            )
+            updates = RemoteUpdates(slots, self.config, self._trials.report)
+            opening.callback(updates.close)
+        handlers = request_handlers(
+            self.config,
+            stats=lambda: self._latest_stats,
+            identity=lambda: {
+                "bundle": f"{self._bundle.manifest.name}@{self._bundle.manifest.version}",
+                "bundle_digest": self._bundle.digest,
+            },
+            reload=None if self._read_config is None else self._reload,
+            trials=self._trials,
+            updates=updates,
+        )
+        device = self.config.device
+        topics = Topics(device.site, device.room, device.device)
+        return RequestDesk(topics, handlers, lambda response: self._outlet.respond(response), wall=self._wall)
+
+    def _reload(self) -> None:
+        """Reads the configuration again and ends the loop for it; a faulty one changes nothing."""
+        assert self._read_config is not None  # noqa: S101 - else the handler is None
+        config = self._read_config()
+        check_lawful(config.deployment)
+        if not self._stopping.is_set():
+            self.next_config = config
+        self._stopping.set()
+        self._shutter.wake()
 
     def info(self) -> Info:
         """What runs here, and why."""
@@ -162,6 +232,7 @@ class Agent:
         began_s = time.monotonic()
         self._outlet.set_status("infer", "online")
         while not self._stopping.is_set():
+            self._follow_updates()
             if not self._shutter.is_open:
                 self._stay_shut()
             elif not self._step():
@@ -177,6 +248,20 @@ class Agent:
         if not self._outlet.flush(_FLUSH_TIMEOUT_S):
             _log.warning("events are left in the outbox; they are sent at the next start")
         return RunSummary(self._windows, stats, time.monotonic() - began_s)
+
+    def _follow_updates(self) -> None:
+        """A candidate in the shadow, or another bundle to run from now on."""
+        if self._trials is None:
+            return
+        self._analysis.shadow = self._trials.shadow
+        if (order := self._trials.take_order()) is None:
+            return
+        self._close_window()
+        self._bundle, self._choice = order.bundle, order.choice
+        self._analysis.use(order.bundle.manifest, order.choice.engine)
+        self._status.bundle = order.bundle.digest
+        self._outlet.use_labels(order.bundle.manifest.labels)
+        _log.info("%s %s runs from now on", order.bundle.manifest.name, order.bundle.manifest.version)
 
     def _step(self) -> bool:
         """One frame, or the lack of one. False at the end of the source."""
@@ -266,6 +351,7 @@ class Agent:
             is_enabled=self._shutter.is_open,
             camera_online=self._source is None or self._source.online,
         )
+        self._latest_stats = stats
         outbox = self._outlet.outbox
         if outbox is not None:
             self._outlet.set_status("outbox", "online" if outbox.problem is None else "offline")

@@ -7,11 +7,13 @@ Only a `RoomWindow` leaves this module; frames, boxes, crops and track ids stay 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from edge_runtime.bundle import Manifest
 from edge_runtime.config import Config
+from edge_runtime.errors import EngineError
 from edge_runtime.faces.crops import CropMaker
 from edge_runtime.faces.finder import FaceFinder, Faces
 from edge_runtime.faces.view import FrameView
@@ -26,6 +28,7 @@ from edge_runtime.room.smoothing import Smoother
 from edge_runtime.room.window import RoomWindow
 from edge_runtime.room.zoning import RoomZones, tells_teacher
 from edge_runtime.timetable import Activity
+from edge_runtime.updates.shadow import Shadow
 
 
 @dataclass(slots=True)
@@ -44,13 +47,38 @@ class RoomAnalysis:
         config: checked.
         manifest: of the bundle that the engine runs.
         engine: loaded, golden outputs checked.
+        forgives: asked when the engine fails; True: those faces go unread, since another network is on its way.
+
+    Attributes:
+        shadow: a candidate that reads the same faces, to be compared; None: there is none.
     """
 
-    def __init__(self, config: Config, manifest: Manifest, engine: Engine) -> None:
+    def __init__(
+        self,
+        config: Config,
+        manifest: Manifest,
+        engine: Engine,
+        *,
+        forgives: Callable[[EngineError], bool] = lambda error: False,
+    ) -> None:
         self.spans = Spans()
         self.counters = AnalysisCounters()
-        readable = config.inference.readable_width_px or manifest.readable_width_px
         self.finder = FaceFinder(config.faces, waits_for_scans=True, spans=self.spans)
+        self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
+        self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
+        self._config, self._forgives = config, forgives
+        self.shadow: Shadow | None = None
+        self.use(manifest, engine)
+
+    def use(self, manifest: Manifest, engine: Engine) -> None:
+        """Reads faces with this network from now on; between two windows, after `end`.
+
+        Args:
+            manifest: of the bundle that the engine runs.
+            engine: loaded, golden outputs checked.
+        """
+        config = self._config
+        readable = config.inference.readable_width_px or manifest.readable_width_px
         self._crops = CropMaker(manifest.alignment.template(), readable, self.spans)
         self._classifier = Classifier(
             engine,
@@ -61,7 +89,6 @@ class RoomAnalysis:
         self._smoother = Smoother(config.room.smoothing_s)
         readings = [label.reading for label in manifest.labels]
         self._prior = ContextPrior(readings) if config.context.prior else None
-        self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
         self._aggregator = WindowAggregator(
             manifest.labels,
             window_s=config.room.window_s,
@@ -69,7 +96,6 @@ class RoomAnalysis:
             zones=self._zones,
             context_prior=config.context.prior,
         )
-        self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
 
     def process(self, frame: Frame, activity: Activity | None = None) -> RoomWindow | None:
         """Analyses a frame.
@@ -95,10 +121,18 @@ class RoomAnalysis:
         height, width = view.shape
         places = self._zones.places(faces.boxes_xyxy, width, height)
         self._aggregator.observe_places(faces.track_ids, places)
-        crops = self._crops.make(view, faces.only(self._zones.is_read(places)))
+        read = faces.only(self._zones.is_read(places))
+        crops = self._crops.make(view, read)
         if len(crops):
-            with self.spans.measure("infer"):
-                probabilities = self._classifier.probabilities(crops.images)
+            try:
+                with self.spans.measure("infer"):
+                    probabilities = self._classifier.probabilities(crops.images)
+            except EngineError as error:
+                if not self._forgives(error):
+                    raise
+                return
+            if self.shadow is not None:
+                self.shadow.compare(view, read, crops, probabilities)
             self.counters.classified += len(crops)
             smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
             if self._prior is not None:

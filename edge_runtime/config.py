@@ -279,6 +279,77 @@ class StatsSection(_Section):
     )
 
 
+def _repository(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("is no https url")
+    return value
+
+
+class UpdatesSection(_Section):
+    """New bundles: whose they must be, and what they must show before they stay."""
+
+    directory: Path | None = Field(
+        None, description="slots of bundles; absent: `bundles` in the state directory"
+    )
+    require_signature: bool = Field(
+        False, description="run only what `public_key` has signed, and what ships; needs roomtone[provision]"
+    )
+    public_key: Path | None = Field(
+        None, description="PEM of the Ed25519 key, or keys, that bundles are signed by"
+    )
+    allow_remote: bool = Field(
+        False, description="obey reload, bundle/activate and bundle/rollback over MQTT"
+    )
+    repository: Annotated[str, AfterValidator(_repository)] | None = Field(
+        None, description="https folder of NAME-VERSION.tar, for bundles that are asked for by name"
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM of the authority of the download server's certificate; absent: the system's"
+    )
+    max_bundle_mb: float = Field(512.0, gt=0, le=100_000, description="largest bundle that is taken")
+    min_accuracy: float = Field(0.0, ge=0, le=1, description="a bundle that measured less is refused")
+    max_accuracy_drop: float = Field(
+        0.02, ge=0, le=1, description="a bundle that lost more than this against the current one is refused"
+    )
+    max_face_ms: float = Field(
+        25.0, gt=0, le=10_000, description="a network that takes longer for a face is refused ..."
+    )
+    max_slowdown: float = Field(
+        1.25,
+        ge=1,
+        le=1000,
+        description="... unless it takes at most this many times what the current one takes",
+    )
+    shadow_s: float = Field(
+        30.0, ge=0, le=86_400, description="a candidate runs so long beside the current bundle on live faces"
+    )
+    shadow_faces: int = Field(
+        100, ge=1, le=100_000, description="readings of faces that it must be compared on at least"
+    )
+    min_agreement: float = Field(
+        0.6, ge=0, le=1, description="share of those on which both must name the same label"
+    )
+    patience_h: float = Field(
+        72.0, gt=0, le=8760, description="a candidate that saw too few faces for so long is sent back"
+    )
+    health_window_s: float = Field(
+        600.0, ge=0, le=604_800, description="then it runs so long on trial before it is committed"
+    )
+    min_fps_ratio: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="frames per second on trial, of those before it, below which it is sent back",
+    )
+
+    @model_validator(mode="after")
+    def _signatures_have_a_key(self) -> UpdatesSection:
+        if self.require_signature and self.public_key is None:
+            raise ValueError("require_signature needs public_key, the PEM file of the key that signs")
+        return self
+
+
 class Config(_Section):
     """Everything that `roomtone run` needs to know, apart from secrets."""
 
@@ -295,6 +366,7 @@ class Config(_Section):
     discovery: DiscoverySection = DiscoverySection()
     outbox: OutboxSection = OutboxSection()
     stats: StatsSection = StatsSection()
+    updates: UpdatesSection = UpdatesSection()
 
     @model_validator(mode="after")
     def _group_is_large_enough(self) -> Config:

@@ -22,10 +22,11 @@ from edge_runtime.publishing.payloads import (
     EpisodeEvent,
     EventNumber,
     Info,
+    Response,
     Stats,
     encode,
 )
-from edge_runtime.publishing.topics import Role, Topics
+from edge_runtime.publishing.topics import Command, Role, Topics
 from edge_runtime.room.episodes import EpisodeStep
 from edge_runtime.room.window import ProtectedWindow
 from edge_runtime.timetable import Activity
@@ -68,6 +69,7 @@ class Outlet:
         info: what `info` says; asked on every connection.
         on_enabled: called with the privacy shutter's commands, from the publisher's thread.
         on_context: called with the words of `context/set`, likewise.
+        on_request: called with each request, likewise; must not block.
         labels: of the bundle, for Home Assistant's discovery.
         stream: gets each event as one JSON line, flushed; None: no lines.
     """
@@ -79,12 +81,13 @@ class Outlet:
         info: Callable[[], Info],
         on_enabled: Callable[[bool], None],
         on_context: Callable[[str], None],
+        on_request: Callable[[Command, bytes], None] | None = None,
         labels: Sequence[Label] = (),
         stream: IO[str] | None = None,
     ) -> None:
         self.topics = Topics(config.device.site, config.device.room, config.device.device)
         self._config, self._info, self._stream = config, info, stream
-        self._on_enabled, self._on_context = on_enabled, on_context
+        self._on_enabled, self._on_context, self._on_request = on_enabled, on_context, on_request
         self._labels = labels
         self._numbers = itertools.count(1)
         self._boot = int(time.time())
@@ -122,6 +125,7 @@ class Outlet:
                 info=self._info,
                 on_enabled=self._on_enabled,
                 on_context=self._on_context,
+                on_request=self._on_request,
                 discovery=self._discovery(),
                 drain_rate_hz=settings.drain_rate_hz,
             )
@@ -227,6 +231,17 @@ class Outlet:
             self._told["context"] = word
             if self.publisher is not None:
                 self.publisher.set_context_state(word)
+
+    def respond(self, response: Response) -> None:
+        """Sends the answer to a request."""
+        if self.publisher is not None:
+            self.publisher.respond(response)
+
+    def use_labels(self, labels: Sequence[Label]) -> None:
+        """Another bundle runs: says so in `info`, and tells Home Assistant its labels."""
+        self._labels = labels
+        if self.publisher is not None:
+            self.publisher.tell_info(self._discovery())
 
     def publish_stats(self, stats: Stats) -> None:
         """Sends the device's health."""

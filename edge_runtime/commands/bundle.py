@@ -1,4 +1,4 @@
-"""`roomtone bundle`: look into a model bundle, or verify it on this CPU."""
+"""`roomtone bundle`: look into a model bundle, or verify it; the slots and keys are in modules of their own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from typing import Annotated
 import typer
 
 from edge_runtime.bundle import default_bundle_path, open_bundle
+from edge_runtime.commands import bundle_slots, bundle_trust
 
 app = typer.Typer(
-    add_completion=False, help="Look into a model bundle, or verify it on this CPU.", no_args_is_help=True
+    add_completion=False,
+    help="Look into model bundles, verify and sign them; install and activate them on this device.",
+    no_args_is_help=True,
 )
+for part in (bundle_trust.app, bundle_slots.app):
+    app.add_typer(part)
 _Folder = Annotated[
     Path | None, typer.Argument(metavar="DIR", help="bundle directory; the one that ships when absent")
 ]
@@ -59,15 +64,29 @@ def show(folder: _Folder = None, as_json: _Json = False) -> None:
 
 
 @app.command()
-def verify(folder: _Folder = None, as_json: _Json = False) -> None:
-    """Checks every digest, then runs every variant on this CPU against the golden outputs.
+def verify(
+    folder: _Folder = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM; the bundle must be signed by this key")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    r"""Checks every digest, then runs every variant on this CPU against the golden outputs.
 
-    roomtone bundle verify; ends with 6 for a changed file, with 7 when no variant is right here.
+    Ends with 6 for a changed file, with 7 when no variant is right here, with 22 for a missing or wrong signature.
+
+    \b
+    roomtone bundle verify
+    roomtone bundle verify hafnet-1.2.0 --public-key school.pub.pem
     """
     from edge_runtime.errors import BundleInaccurateError
     from edge_runtime.inference.trials import try_variants
 
     bundle = open_bundle(folder or default_bundle_path())
+    if public_key is not None:
+        from edge_runtime.bundle_signing import check_signature
+
+        check_signature(bundle.folder, public_key)
     rows: list[dict[str, str | float]] = []
     for trial in try_variants(bundle):
         row: dict[str, str | float] = {
@@ -83,7 +102,8 @@ def verify(folder: _Folder = None, as_json: _Json = False) -> None:
     if as_json:
         typer.echo(json.dumps({"digest": bundle.digest, "variants": rows}))
     else:
-        typer.echo(f"{bundle.manifest.name} {bundle.manifest.version}: all digests hold")
+        signed = f", signed by the key of {public_key}" if public_key is not None else ""
+        typer.echo(f"{bundle.manifest.name} {bundle.manifest.version}: all digests hold{signed}")
         for row in rows:
             detail = (
                 row.get("problem") or f"largest difference of a golden logit {row['largest_difference']:.2g}"

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from edge_runtime.agent import Agent
+    from edge_runtime.config import Config
 
 app = typer.Typer(add_completion=False)
 
@@ -53,26 +58,34 @@ def run(
             "roomtone: no --config, so this is a trial: purpose simulation, min_group 1, 10 s windows",
             err=True,
         )
-    settings = load_config(*config) if config else trial_config()
-    settings = override(
-        settings,
-        {
+
+    def settings() -> Config:
+        """What the file and the command line say now."""
+        read = load_config(*config) if config else trial_config()
+        changes: dict[str, dict[str, Any]] = {
             "camera": {"source": source, "realtime": realtime or None},
             "inference": {"bundle": absolute(bundle)},
             "mqtt": broker_section(broker),
-        },
-    )
-    if broker == "none":
-        settings = without_broker(settings)
-    with Agent(settings, stream=sys.stdout if print_events else None) as agent:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: agent.stop())
-        try:
-            summary = agent.run(until_end=until_end)
-        except BrokenPipeError:
-            # Whoever read our lines has gone (`| head`): nothing more to say, and nothing to say it to.
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the interpreter's own last flush
-            return
+        }
+        read = override(read, changes)
+        return without_broker(read) if broker == "none" else read
+
+    told_to_stop = threading.Event()
+    following: Config | None = settings()
+    while following is not None:
+        with Agent(
+            following,
+            stream=sys.stdout if print_events else None,
+            read_config=settings if config else None,
+        ) as agent:
+            _stop_on_signals(agent, told_to_stop)
+            try:
+                summary = agent.run(until_end=until_end)
+            except BrokenPipeError:
+                # Whoever read our lines has gone (`| head`): nothing more to say, and nothing to say it to.
+                sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the interpreter's own last flush
+                return
+        following = None if told_to_stop.is_set() else agent.next_config
     stats = summary.stats
     typer.echo(
         f"roomtone: {summary.windows} windows from {stats.frames} frames in {summary.wall_s:.1f} s "
@@ -84,3 +97,14 @@ def run(
             stats.latencies_ms[f"{stage}_{percentile}_ms"] for percentile in ("p50", "p95", "p99")
         )
         typer.echo(f"  {stage:<10} p50 {p50:8.2f}  p95 {p95:8.2f}  p99 {p99:8.2f} ms", err=True)
+
+
+def _stop_on_signals(agent: Agent, told: threading.Event) -> None:
+    def stop(*_: object) -> None:
+        told.set()
+        agent.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    if told.is_set():  # between two agents, while a reload was under way
+        agent.stop()

@@ -1,0 +1,130 @@
+"""An update that was asked for over MQTT: install, activate, follow the trial, and say how it ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from edge_runtime.config import Config
+from edge_runtime.errors import BundleSignatureError, RoomtoneError, UpdateError
+from edge_runtime.publishing.flat import Scalar
+from edge_runtime.publishing.requests import Exchange
+from edge_runtime.updates.activation import activate, check_slots_are_used
+from edge_runtime.updates.installing import install, url_of
+from edge_runtime.updates.slots import Slot, Slots
+
+_log = logging.getLogger(__name__)
+
+_POLL_S: Final = 0.5
+
+
+class RemoteUpdates:
+    """One update at a time, in a thread of its own.
+
+    Args:
+        slots: of this device.
+        config: its configuration.
+        report: how an update stands, for the responses.
+    """
+
+    def __init__(self, slots: Slots, config: Config, report: Callable[[], Mapping[str, Scalar]]) -> None:
+        self._slots, self._config, self._report = slots, config, report
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def activate(self, exchange: Exchange) -> None:
+        """Begins what `bundle/activate` asks for; answers `accepted` at once, and `ok` or `error` at its end.
+
+        Raises:
+            UpdateError: another update is under way, or the slots are not in use here.
+        """
+        check_slots_are_used(self._config)
+        if self._thread is not None and self._thread.is_alive():
+            raise UpdateError("another update is under way", hint="ask health_check how it does")
+        exchange.accepted({"phase": "begun"})
+        self._thread = threading.Thread(
+            target=self._work, args=(exchange,), name="roomtone-remote-update", daemon=True
+        )
+        self._thread.start()
+
+    def rollback(self, exchange: Exchange) -> None:
+        """Does what `bundle/rollback` asks for.
+
+        Raises:
+            UpdateError: there is nothing to roll back, or the slots are not in use here.
+        """
+        check_slots_are_used(self._config)
+        rejected = self._slots.rollback("rolled back over MQTT")
+        exchange.ok({**self._report(), "rolled_back": f"{rejected.name}@{rejected.version}"})
+
+    def close(self) -> None:
+        """Ends the thread; an update that is under way goes on at the next start, from the slots."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self, exchange: Exchange) -> None:
+        try:
+            wanted = exchange.request.bundle
+            if wanted is not None and self._is(self._slots.table().current, wanted):
+                exchange.ok({**self._report(), "outcome": "already current"})
+                return
+            self._bring(exchange, wanted)
+            self._follow(exchange)
+        except RoomtoneError as exc:
+            exchange.error(f"{exc} ({exc.hint})" if exc.hint else str(exc), self._report_quietly())
+        except Exception:  # noqa: BLE001 - whoever asked is owed an answer
+            _log.exception("the update that was asked for over MQTT stumbled")
+            exchange.error("the update stumbled; the device's log has more", self._report_quietly())
+
+    def _bring(self, exchange: Exchange, wanted: str | None) -> None:
+        """From wherever it is to a candidate that passed its checks."""
+        candidate = self._slots.table().candidate
+        if candidate is None or (wanted is not None and not self._is(candidate, wanted)):
+            if wanted is None:
+                raise UpdateError("there is no candidate on this device", hint="say which bundle is meant")
+            if not self._config.updates.require_signature:
+                raise BundleSignatureError(
+                    wanted,
+                    "a bundle that is named over MQTT must be signed, and this device does not check signatures",
+                    hint="set [updates] require_signature and public_key on the device",
+                )
+            exchange.accepted({"phase": "installing"})
+            url = url_of(wanted, self._config.updates)
+            candidate = install(self._slots, url, self._config.updates, sha256=exchange.request.sha256)
+        if candidate.phase == "installed":
+            exchange.accepted({"phase": "checking"})
+            activate(self._slots, self._config).require(str(candidate))
+
+    def _follow(self, exchange: Exchange) -> None:
+        """Says each change of phase, and the end."""
+        began = self._slots.table()
+        candidate, phase = began.candidate, ""
+        if candidate is None:
+            raise UpdateError("the candidate is gone")
+        while not self._closing.wait(_POLL_S):
+            table = self._slots.table()
+            if table.candidate is not None and table.candidate.digest == candidate.digest:
+                if table.candidate.phase != phase:
+                    phase = table.candidate.phase
+                    exchange.accepted({"phase": "shadow" if phase == "checked" else phase})
+                continue
+            if table.current is not None and table.current.digest == candidate.digest:
+                exchange.ok({**self._report(), "outcome": "committed"})
+                return
+            reason = "another candidate took its place"
+            if table.rejected is not None and table.rejected.digest == candidate.digest:
+                reason = table.rejected.reason
+            raise UpdateError(f"{candidate} was sent back: {reason}")
+
+    @staticmethod
+    def _is(slot: Slot | None, wanted: str) -> bool:
+        return slot is not None and f"{slot.name}@{slot.version}" == wanted
+
+    def _report_quietly(self) -> Mapping[str, Scalar]:
+        try:
+            return self._report()
+        except RoomtoneError:
+            return {}
