@@ -33,14 +33,15 @@ from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
 from edge_runtime.publishing.fallback import ProtocolChoice
 from edge_runtime.publishing.outbox import Outbox
 from edge_runtime.publishing.pacing import Backoff
-from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats, encode
+from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Response, Stats, encode
 from edge_runtime.publishing.retained import RetainedValues
-from edge_runtime.publishing.topics import DELIVERY, Leaf, Role, Topics
+from edge_runtime.publishing.topics import COMMANDS, DELIVERY, Command, Leaf, Role, Topics
 
 log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 20  # unacknowledged publications; Mosquitto's own limit for one client
 STATE_LIFETIME_WINDOWS = 3
+MAX_RESPONSES = 64  # that wait for a broker; whoever asked has long given up on older ones
 TICK_S = 1.0  # longest time between two looks at the connection's health
 HEALTHY_KEEPALIVES = 1.5  # the broker is heard each keep-alive at the latest
 LOST_KEEPALIVES = 2.5  # paho itself gives up after two; this is for the case that its thread died
@@ -61,7 +62,8 @@ class PublisherCounters:
         refused: refusals of events, one for each attempt (MQTT 5 only).
         resent: events sent again because a connection broke before their PUBACK.
         unanswered: connections given up because a PUBACK or a ping stayed unanswered.
-        ignored_commands: messages on `enabled/set` and `context/set` that were none of their words.
+        ignored_commands: messages on `enabled/set` and `context/set` that were none of their words, and requests
+            that were retained.
         callback_errors: exceptions that were kept from ending a thread.
     """
 
@@ -88,6 +90,7 @@ class Publisher:
         on_enabled: called with each ON or OFF of `enabled/set`, from the publisher's thread; should be quick.
         on_context: called with each word of `context/set`, likewise; raises ValueError for one that it does not
             know.
+        on_request: called with each request, likewise; None: requests are not listened to.
         discovery: what Home Assistant is told, on every connection and whenever it starts; None: nothing.
         drain_rate_hz: events per second while catching up.
         reconnect_min_s: first pause between attempts to connect.
@@ -110,6 +113,7 @@ class Publisher:
         info: Callable[[], Info],
         on_enabled: Callable[[bool], None],
         on_context: Callable[[str], None],
+        on_request: Callable[[Command, bytes], None] | None = None,
         discovery: Discovery | None = None,
         drain_rate_hz: float = 50.0,
         reconnect_min_s: float = 1.0,
@@ -127,12 +131,18 @@ class Publisher:
         }
         if discovery is not None:
             self._obeyed[discovery.status_topic] = self._obey_birth
+        if on_request is not None:
+            self._obeyed |= {
+                topics.request(command): self._taker(command, on_request) for command in COMMANDS
+            }
         self._ack_timeout_s = ack_timeout_s
         self._choice = ProtocolChoice(mqtt.protocol)
         self._backoff = Backoff(reconnect_min_s, reconnect_max_s)
         self._drain = Drain(outbox, rate_hz=drain_rate_hz, refused_retry_s=refused_retry_s)
         self._retained = RetainedValues()
         self._stats: deque[bytes] = deque(maxlen=1)
+        self._responses: deque[Response] = deque(maxlen=MAX_RESPONSES)
+        self._info_changed = threading.Event()
         self._commands: deque[Message] = deque()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -171,6 +181,21 @@ class Publisher:
     def publish_stats(self, stats: Stats) -> None:
         """Sends the device's health; without a broker the latest waits for one."""
         self._stats.append(encode(stats))
+        self._wake.set()
+
+    def respond(self, response: Response) -> None:
+        """Sends the answer to a request."""
+        self._responses.append(response)
+        self._wake.set()
+
+    def tell_info(self, discovery: Discovery | None = None) -> None:
+        """Asks for the device's `Info` again and sends it: another bundle runs.
+
+        Args:
+            discovery: what Home Assistant is told from now on; None: the same as before.
+        """
+        self._discovery = discovery or self._discovery
+        self._info_changed.set()
         self._wake.set()
 
     def set_status(self, role: Role, word: StatusWord) -> None:
@@ -308,6 +333,10 @@ class Publisher:
             self._take_answers(connection)
             self._take_subscribe_answers(connection, asked)
             self._obey_commands()
+            if self._info_changed.is_set():
+                self._info_changed.clear()
+                self._publish_info()
+                self._publish_discovery()
             self._send(connection)
             if self._is_unanswered(connection):
                 self._unanswered += 1
@@ -346,6 +375,7 @@ class Publisher:
             self._in_flight[mid] = value.topic, time.monotonic()
             room -= 1
         self._send_stats(connection)
+        self._send_responses(connection)
         delivery = DELIVERY[Leaf.EMOTION]
         for row in self._drain.due(room):
             mid = connection.publish(row.topic, row.payload, qos=delivery.qos, retain=delivery.retain)
@@ -355,6 +385,14 @@ class Publisher:
     def _send_stats(self, connection: Connection) -> None:
         while self._stats:
             connection.publish(self._topics.stats, self._stats.popleft(), qos=0, retain=False)
+
+    def _send_responses(self, connection: Connection) -> None:
+        delivery = DELIVERY[Leaf.RESPONSE]
+        while self._responses:
+            response = self._responses.popleft()
+            topic = self._topics.response(response.command)
+            mid = connection.publish(topic, encode(response), qos=delivery.qos, retain=delivery.retain)
+            self._in_flight[mid] = topic, time.monotonic()
 
     def _take_answers(self, connection: Connection) -> None:
         of_events: list[Answer] = []
@@ -411,6 +449,18 @@ class Publisher:
             self._ignored_commands += 1
             log.warning("%s: %.200s", command.topic, exc)
 
+    def _taker(
+        self, command: Command, on_request: Callable[[Command, bytes], None]
+    ) -> Callable[[Message], None]:
+        def take(message: Message) -> None:
+            if message.is_retained:  # it would be asked again on every connection
+                self._ignored_commands += 1
+                log.warning("%s: a retained request is not answered; clear it", message.topic)
+            else:
+                on_request(command, message.payload)
+
+        return take
+
     def _obey_birth(self, message: Message) -> None:
         """Home Assistant has started; what is retained of an earlier start was answered by the connection itself."""
         if message.payload == BIRTH and not message.is_retained:
@@ -424,6 +474,7 @@ class Publisher:
     def _say_goodbye(self, connection: Connection) -> None:
         """Tells the broker that nothing is online here any more, and waits for its acknowledgement."""
         self._send_stats(connection)
+        self._send_responses(connection)
         self._retained.replace_all(ONLINE, OFFLINE)
         deadline_s = time.monotonic() + self._endpoint.timeout_s
         has_sent = False

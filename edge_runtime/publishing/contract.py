@@ -16,8 +16,16 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 from edge_runtime.publishing.flat import FlatPayload
-from edge_runtime.publishing.payloads import PAYLOADS, EmotionEvent, EpisodeEvent, Info, Stats
-from edge_runtime.publishing.topics import ROLES, Leaf
+from edge_runtime.publishing.payloads import (
+    PAYLOADS,
+    EmotionEvent,
+    EpisodeEvent,
+    Info,
+    Request,
+    Response,
+    Stats,
+)
+from edge_runtime.publishing.topics import COMMANDS, ROLES, Leaf
 from edge_runtime.timetable import ACTIVITIES
 
 Party = Literal["device", "admin"]
@@ -68,6 +76,7 @@ _PART: Final = Words("Part", ("online", "offline", "disabled"))
 _SHUTTER: Final = Words("Shutter", ("ON", "OFF"))
 _ACTIVITY: Final = Words("Activity", (*ACTIVITIES, "none"))
 ACTIVITY_OR_AUTO: Final = Words("ActivityOrAuto", (*ACTIVITIES, "auto"))
+_COMMAND: Final = Parameter("command", "what is asked", COMMANDS)
 
 TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
     {
@@ -95,6 +104,8 @@ TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
             ACTIVITY_OR_AUTO, "admin", "What the room does now; `auto` goes back to the timetable."
         ),
         Leaf.CONTEXT_STATE: Traffic(_ACTIVITY, "device", "The activity in force, or `none`."),
+        Leaf.REQUEST: Traffic(Request, "admin", "Asks something of the device.", _COMMAND),
+        Leaf.RESPONSE: Traffic(Response, "device", "What the device answers to a request.", _COMMAND),
     }
 )
 

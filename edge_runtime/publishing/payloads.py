@@ -1,4 +1,4 @@
-"""What may leave the device: four payload classes, and no other.
+"""What may leave the device: the payload classes of this module and no other.
 
 `EmotionEvent` (in `emotion.py`) is made from a `ProtectedWindow` and from nothing else; `EpisodeEvent` (in
 `episode.py`) tells what lasted over such windows; `Info` says what runs here under which policy; `Stats` is the
@@ -20,6 +20,7 @@ from edge_runtime.publishing.emotion import EmotionEvent
 from edge_runtime.publishing.episode import EpisodeEvent
 from edge_runtime.publishing.flat import Count, Flag, FlatPayload, KeyFamily, check_tails, encode
 from edge_runtime.publishing.placed import SHARE_STEP, EventNumber, PlacedPayload
+from edge_runtime.publishing.request_payloads import Request, Response
 from edge_runtime.room.window import Band
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "EventNumber",
     "Health",
     "Info",
+    "Request",
+    "Response",
     "Stats",
     "band_table",
     "encode",
@@ -141,7 +144,7 @@ class Stats(PlacedPayload):
         return self
 
 
-PAYLOADS: tuple[type[FlatPayload], ...] = (EmotionEvent, EpisodeEvent, Info, Stats)
+PAYLOADS: tuple[type[FlatPayload], ...] = (EmotionEvent, EpisodeEvent, Info, Stats, Request, Response)
 
 
 def band_table(bands: Iterable[Band]) -> str:

@@ -17,12 +17,14 @@ from typing import Literal, get_args
 ROOT = "roomtone"
 Role = Literal["capture", "infer", "outbox"]
 ROLES: tuple[Role, ...] = get_args(Role)
+Command = Literal["health_check", "stats", "reload", "bundle/activate", "bundle/rollback"]
+COMMANDS: tuple[Command, ...] = get_args(Command)
 
 _IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
 
 class Leaf(StrEnum):
-    """What stands behind `<site>/<room>/<device>/`; a status has its role behind it."""
+    """What stands behind `<site>/<room>/<device>/`; a status has its role behind it, a request its command."""
 
     AVAILABILITY = "availability"
     INFO = "info"
@@ -35,6 +37,8 @@ class Leaf(StrEnum):
     ENABLED_STATE = "enabled/state"
     CONTEXT_SET = "context/set"
     CONTEXT_STATE = "context/state"
+    REQUEST = "request"
+    RESPONSE = "response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ DELIVERY = MappingProxyType(
         Leaf.ENABLED_STATE: Delivery(1, True),
         Leaf.CONTEXT_SET: Delivery(1, False),
         Leaf.CONTEXT_STATE: Delivery(1, True),
+        Leaf.REQUEST: Delivery(1, False),
+        Leaf.RESPONSE: Delivery(1, False),
     }
 )
 
@@ -143,6 +149,14 @@ class Topics:
         """`online`, `offline` or `disabled` of one part of the device."""
         return f"{self.base}/{Leaf.STATUS}/{role}"
 
+    def request(self, command: Command) -> str:
+        """Where a request for this device comes from."""
+        return f"{self.base}/{Leaf.REQUEST}/{command}"
+
+    def response(self, command: Command) -> str:
+        """Where the answer to it goes."""
+        return f"{self.base}/{Leaf.RESPONSE}/{command}"
+
     @classmethod
     def parse(cls, topic: str, root: str = ROOT) -> Address | None:
         """Says whose topic it is and which leaf, or None for a topic that is not roomtone's."""
@@ -151,29 +165,31 @@ class Topics:
         levels = topic[len(root) + 1 :].split("/", 3)
         if len(levels) != 4 or not all(_IDENTIFIER.fullmatch(level) for level in levels[:3]):
             return None
-        tail, role = levels[3], None
-        if tail.startswith(f"{Leaf.STATUS}/"):
-            role = next((known for known in ROLES if tail == f"{Leaf.STATUS}/{known}"), None)
-            if role is None:
-                return None
-            tail = Leaf.STATUS
-        elif tail == Leaf.STATUS or tail not in set(Leaf):
-            return None
-        return Address(cls(levels[0], levels[1], levels[2], root), Leaf(tail), role)
+        topics, tail = cls(levels[0], levels[1], levels[2], root), levels[3]
+        leaf, _, behind = tail.partition("/")
+        if leaf == Leaf.STATUS:
+            role = next((known for known in ROLES if known == behind), None)
+            return None if role is None else Address(topics, Leaf.STATUS, role=role)
+        if leaf in (Leaf.REQUEST, Leaf.RESPONSE):
+            command = next((known for known in COMMANDS if known == behind), None)
+            return None if command is None else Address(topics, Leaf(leaf), command=command)
+        return Address(topics, Leaf(tail)) if tail in set(Leaf) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A topic taken apart; `role` is set for `Leaf.STATUS` only."""
+    """A topic taken apart; `role` is set for a status only, `command` for a request and its response."""
 
     topics: Topics
     leaf: Leaf
     role: Role | None = None
+    command: Command | None = None
 
 
 def watch_pattern(
     leaf: Leaf, *, root: str = ROOT, site: str = "+", room: str = "+", device: str = "+"
 ) -> str:
-    """The MQTT filter for one leaf of many devices; of a status, all its roles."""
-    tail = f"{leaf}/+" if leaf is Leaf.STATUS else str(leaf)
+    """The MQTT filter for one leaf of many devices; of a status all its roles, of a request all its commands."""
+    behind = {Leaf.STATUS: "/+", Leaf.REQUEST: "/#", Leaf.RESPONSE: "/#"}
+    tail = f"{leaf}{behind.get(leaf, '')}"
     return f"{root}/{site}/{room}/{device}/{tail}"

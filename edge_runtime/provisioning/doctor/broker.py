@@ -25,7 +25,7 @@ from edge_runtime.publishing.credentials import load_credentials
 from edge_runtime.publishing.endpoint import Endpoint, connect_problem, topic_refusal
 from edge_runtime.publishing.fallback import ProtocolChoice, connect
 from edge_runtime.publishing.outbox_snapshot import is_held
-from edge_runtime.publishing.topics import ROLES, Leaf, Topics
+from edge_runtime.publishing.topics import COMMANDS, ROLES, Leaf, Topics
 
 _ANSWER_S: Final = 5.0  # for a PUBACK or SUBACK
 _RETAINED_S: Final = 0.5  # retained messages follow the SUBACK at once
@@ -281,6 +281,8 @@ def published_topics(topics: Topics) -> list[str]:
     for leaf in Leaf:
         if leaf is Leaf.STATUS:
             found += [topics.status(role) for role in ROLES]
+        elif leaf is Leaf.RESPONSE:
+            found += [topics.response(command) for command in COMMANDS]
         elif not _is_command(leaf):
             found.append(f"{topics.base}/{leaf}")
     return found
@@ -288,11 +290,12 @@ def published_topics(topics: Topics) -> list[str]:
 
 def command_topics(topics: Topics) -> list[str]:
     """Every topic that a device subscribes to."""
-    return [f"{topics.base}/{leaf}" for leaf in Leaf if _is_command(leaf)]
+    settable = [f"{topics.base}/{leaf}" for leaf in Leaf if leaf.endswith("/set")]
+    return [*settable, *(topics.request(command) for command in COMMANDS)]
 
 
 def _is_command(leaf: Leaf) -> bool:
-    return leaf.endswith("/set")
+    return leaf.endswith("/set") or leaf is Leaf.REQUEST
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,6 +19,7 @@ from edge_runtime.publishing.payloads import (
     Stats,
     band_table,
 )
+from edge_runtime.publishing.request_payloads import Request, Response
 from edge_runtime.room.window import Band, RoomWindow
 
 SAMPLES: list[Any] = [
@@ -263,7 +264,9 @@ def test_no_payload_admits_a_key_that_could_carry_a_person(
 def test_no_payload_class_has_a_field_for_a_list_or_bytes(payload_class: type[FlatPayload]) -> None:
     rules = payload_class.json_schema()
     values = [*rules["properties"].values(), *rules["patternProperties"].values()]
-    assert {rule.get("type", "constant") for rule in values} <= {"string", "number", "integer", "constant"}
+    types = [rule.get("type", "constant") for rule in values]
+    flat = {name for names in types for name in ([names] if isinstance(names, str) else names)}
+    assert flat <= {"string", "number", "integer", "constant"}
     assert rules["additionalProperties"] is False
 
 
@@ -394,6 +397,13 @@ def test_every_class_has_its_own_schema_id() -> None:
     ids = {payload_class.json_schema()["$id"] for payload_class in PAYLOADS}
     assert ids == {
         f"urn:roomtone:{name}/1"
-        for name in ("roomtone-emotion", "roomtone-episode", "roomtone-info", "roomtone-stats")
+        for name in (
+            "roomtone-emotion",
+            "roomtone-episode",
+            "roomtone-info",
+            "roomtone-stats",
+            "roomtone-request",
+            "roomtone-response",
+        )
     }
-    assert {EmotionEvent, EpisodeEvent, Info, Stats} == set(PAYLOADS)
+    assert {EmotionEvent, EpisodeEvent, Info, Stats, Request, Response} == set(PAYLOADS)

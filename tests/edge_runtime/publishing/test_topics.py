@@ -3,8 +3,18 @@
 import pytest
 from publishing_parts import TOPICS
 
-from edge_runtime.publishing.topics import DELIVERY, ROLES, Address, Leaf, Topics, watch_pattern
+from edge_runtime.publishing.topics import (
+    COMMANDS,
+    DELIVERY,
+    ROLES,
+    Address,
+    Command,
+    Leaf,
+    Topics,
+    watch_pattern,
+)
 
+HAVE_MORE_BEHIND = (Leaf.STATUS, Leaf.REQUEST, Leaf.RESPONSE)
 BASE = "roomtone/north-school/r12/camera-1"
 
 
@@ -44,17 +54,26 @@ def test_a_topic_is_root_site_room_device_and_leaf(topic: str, expected: str) ->
         ("enabled/state", 1, True),
         ("context/set", 1, False),
         ("context/state", 1, True),
+        ("request", 1, False),
+        ("response", 1, False),
     ],
 )
 def test_each_leaf_travels_as_the_design_says(leaf: str, qos: int, retain: bool) -> None:
     assert (DELIVERY[Leaf(leaf)].qos, DELIVERY[Leaf(leaf)].retain) == (qos, retain)
 
 
-@pytest.mark.parametrize("leaf", [leaf for leaf in Leaf if leaf is not Leaf.STATUS])
+@pytest.mark.parametrize("leaf", [leaf for leaf in Leaf if leaf not in HAVE_MORE_BEHIND])
 @pytest.mark.parametrize("root", ["roomtone", "district/roomtone"])
 def test_a_topic_that_was_made_is_parsed_back(leaf: Leaf, root: str) -> None:
     topics = Topics("a", "b-1", "c", root)
     assert Topics.parse(f"{topics.base}/{leaf}", root) == Address(topics, leaf)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_request_and_its_response_are_parsed_with_their_command(command: Command) -> None:
+    assert Topics.parse(TOPICS.request(command)) == Address(TOPICS, Leaf.REQUEST, command=command)
+    assert Topics.parse(TOPICS.response(command)) == Address(TOPICS, Leaf.RESPONSE, command=command)
+    assert TOPICS.request(command) == f"{BASE}/request/{command}"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -72,6 +91,11 @@ def test_a_status_is_parsed_with_its_role(role: str) -> None:
         "roomtone/a/b/c/status",
         "roomtone/a/b/c/status/",
         "roomtone/a/b/c/status/kitchen",
+        "roomtone/a/b/c/request",
+        "roomtone/a/b/c/request/",
+        "roomtone/a/b/c/request/bundle",
+        "roomtone/a/b/c/request/bundle/burn",
+        "roomtone/a/b/c/response/stats/more",
         "roomtone/a/b/c/emotion/more",
         "roomtone/A/b/c/emotion",
         "roomtone//b/c/emotion",

@@ -70,7 +70,7 @@ def test_refused_topics_are_named_one_by_one(guarded_mosquitto: Mosquitto, tmp_p
     refused = {str(line.finding.facts["topic"]) for line in report.lines if line.check == "publish"}
     assert {TOPICS.emotion, TOPICS.stats, TOPICS.status("capture")} <= refused
     assert TOPICS.info not in refused
-    assert "let mute publish it in the broker's access list" in told(report, "publish")
+    assert "let user mute publish it in the broker's access list" in told(report, "publish")
     assert statuses(report, "listeners") == ["skipped"]
     report = examine_broker(config, username="camera", password=PASSWORD)
     assert statuses(report, "credentials", "mqtt", "publish") == ["ok", "ok", "ok"]
