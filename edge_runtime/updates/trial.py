@@ -74,7 +74,9 @@ class Trials:
 
     def __init__(self, slots: Slots, active: Bundle, config: Config, frames: Callable[[], int]) -> None:
         self._slots, self._config, self._frames = slots, config, frames
-        self._active = active  # what the loop runs, or has been told to
+        self._active = active  # what the loop has been told to run
+        self._in_loop = active.digest  # what the loop has taken
+        self._tried = ""  # digest of what runs, or ran, on trial and was not committed
         self.shadow: Shadow | None = None
         self._order: Order | None = None
         self._candidate: Candidate | None = None
@@ -105,11 +107,13 @@ class Trials:
     def take_order(self) -> Order | None:
         """Another bundle to run from now on; told once."""
         order, self._order = self._order, None
+        if order is not None:
+            self._in_loop = order.bundle.digest
         return order
 
     def failed(self, problem: Exception) -> bool:
         """The network that runs failed. True: it was on trial, and the one before it comes back."""
-        if self._candidate is None or self._active.digest != self._candidate.digest:
+        if self._in_loop != self._tried:
             return False
         self._failure = self._failure or str(problem)
         self._wake.set()
@@ -200,6 +204,8 @@ class Trials:
         mine = self._candidate
         if mine is not None and (table.candidate is None or table.candidate.digest != mine.digest):
             _log.info("the trial of %s is over", mine)
+            if table.current is not None and table.current.digest == mine.digest:
+                self._tried = ""
             self._forget()
         if self._candidate is None:
             self._go_back()
@@ -248,6 +254,7 @@ class Trials:
             self.shadow = None
             self._candidate = self._slots.mark(candidate.digest, "trial")
             assert self._loaded is not None  # noqa: S101 - loaded with the shadow
+            self._tried = candidate.digest
             self._switch_to(self._loaded)
             _log.info(
                 "%s is on trial for %g s (agreement %.0f %%)",
@@ -270,6 +277,7 @@ class Trials:
                 self._send_back(f"trial: {self._on_trial.fps:.1f} frames/s, {self._before.fps:.1f} before it")
                 return
             slot = self._slots.commit(candidate.digest)
+            self._tried = ""
             _log.info("%s is committed", slot)
             self._forget()
 
