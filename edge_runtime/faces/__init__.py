@@ -8,6 +8,7 @@
     finder.py      the policy that joins these                         → Faces
     pupils.py      Haar eyes, Canny, Hough circle, geometric check
     alignment.py   two pupils → one upright 96×96 crop, P1 §2.2
+    quality.py     light on a face, and focus
     crops.py       readable faces → crops with quality                 → Crops
     precut.py      data sets of pre-cut faces through the same steps
     labelled.py    reading such data sets

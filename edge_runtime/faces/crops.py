@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +12,7 @@ from edge_runtime.faces.alignment import AlignmentTemplate, FloatArray, align
 from edge_runtime.faces.detection import HAAR_SIDE_PER_FACE_WIDTH
 from edge_runtime.faces.finder import Faces
 from edge_runtime.faces.pupils import PupilFinder
+from edge_runtime.faces.quality import sharpness as sharpness_of
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Image
 from edge_runtime.profiling.spans import Spans
@@ -32,7 +32,7 @@ class Crops:
         age_s: (N,) float64, since the track was born.
         pupils_found: (N,) bool; False: cut by the default pupils of the face box.
         face_width_px: (N,) float32, width of the face itself (not of the box) in the frame.
-        sharpness: (N,) float32, variance of the crop's Laplacian over that of the crop; low when blurred.
+        sharpness: (N,) float32, see `edge_runtime.faces.quality.sharpness`.
     """
 
     images: Image
@@ -87,7 +87,7 @@ class CropMaker:
             pupils, found = self._locate(view, ids, boxes)
         with self._spans.measure("align"):
             images = align(view.grey, pupils, self.template)
-        sharpness = np.array([_sharpness(image) for image in images], np.float32)
+        sharpness = np.array([sharpness_of(image) for image in images], np.float32)
         return Crops(images, ids, faces.age_s[rows], found, face_widths_px(faces)[rows], sharpness)
 
     def _locate(
@@ -111,9 +111,3 @@ class CropMaker:
         return (corners + in_box * sides).astype(np.float32), np.array(
             [item.found for item in chosen], np.bool_
         )
-
-
-def _sharpness(crop: Image) -> float:
-    deviation = cv2.meanStdDev(crop)[1].item()
-    edges = cv2.meanStdDev(cv2.Laplacian(crop, cv2.CV_16S))[1].item()
-    return (edges / deviation) ** 2 if deviation > 0 else 0.0

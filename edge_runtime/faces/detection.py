@@ -20,7 +20,7 @@ CASCADES: Final = {
     "alt": "haarcascade_frontalface_alt.xml",
     "alt2": "haarcascade_frontalface_alt2.xml",
 }
-_CASCADE_WINDOW_PX: Final = 20  # of all frontal cascades
+CASCADE_WINDOW_PX: Final = 20  # of all frontal cascades
 # A Haar box is square and about 1.33 times as wide as the face (mosaic clip, against YuNet's tight boxes).
 HAAR_SIDE_PER_FACE_WIDTH: Final = 1.33
 
@@ -69,7 +69,7 @@ class HaarDetector:
         """See `Detector.detect`."""
         settings = self._settings
         image, scale = view.grey_within(settings.scan_width_px)
-        least = max(_CASCADE_WINDOW_PX, round(settings.min_face_px * scale))
+        least = max(CASCADE_WINDOW_PX, round(settings.min_face_px * scale))
         most = max(least, round(settings.max_face_fraction * image.shape[0]))
         hits = self._cascade.detectMultiScale(
             image, settings.scan_step, settings.min_neighbors, minSize=(least, least), maxSize=(most, most)

@@ -1,0 +1,113 @@
+"""`roomtone survey` as an installer types it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.survey.canvas import typewritten, wrapped
+
+ROOM = "simulated://students=6,seed=3,width=960,height=540,seconds=3"
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "edge_runtime", "survey", *arguments]
+
+
+def survey(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=120, check=False, cwd=folder
+    )
+
+
+def test_a_simulated_classroom_is_read_seat_by_seat(tmp_path: Path) -> None:
+    done = survey("--source", ROOM, "--json", "--out", str(tmp_path / "survey.png"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["schema"] == "roomtone-survey/1"
+    assert sum(report["grades"].values()) == len(report["places"]) == 6
+    assert report["verdict"] in ("good", "usable")
+    assert report["distances"]["rows"][0] == {
+        "row": 1,
+        "distance_m": 2.0,
+        "face_px": 33.6,  # 480 px · 0.14 m / 2 m
+        "grade": "marginal",
+    }
+    assert (tmp_path / "survey.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["survey.png"]
+
+
+def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
+    done = survey("--source", ROOM, "--seconds", "1", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "places can be read" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_room_says_so(tmp_path: Path, mjpeg_camera) -> None:
+    mjpeg_camera.frames_per_size = 100_000
+    done = survey("--source", mjpeg_camera.url, "--seconds", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "empty"
+    assert report["places"] == []
+
+
+def test_ctrl_c_gives_the_report_so_far(tmp_path: Path) -> None:
+    endless = ROOM.replace("seconds=3", "realtime=1")
+    with subprocess.Popen(
+        command("--source", endless, "--seconds", "600", "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        time.sleep(5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert 0 < json.loads(out)["seconds"] < 60
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        pytest.param(["--source", "nowhere.mp4"], 4, "does not exist", id="no such film"),
+        pytest.param(
+            ["--source", ROOM, "--seconds", "1", "--out", "x.docx"], 1, ".png or .jpg", id="no picture"
+        ),
+        pytest.param(
+            ["--source", ROOM, "--seconds", "1", "--out", "no/x.png"], 1, "cannot be written", id="no folder"
+        ),
+        pytest.param(["--source", ROOM, "--lens-degrees", "200"], 2, "lens-degrees", id="no lens"),
+    ],
+)
+def test_bad_input_is_named(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
+    done = survey(*arguments, folder=tmp_path)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.realdata
+def test_faces_of_14_px_are_told_to_be_too_small(shared_data: Path) -> None:
+    done = survey("--source", str(shared_data / "videos" / "classroom.gif"), "--json")
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "poor"
+    assert set(report["grades"]) == {"readable", "marginal", "too small", "too dark", "turned away"}
+    assert report["grades"]["too small"] == len(report["places"]) > 0
+    assert "nearer" in report["advice"][0]["change"]
+
+
+def test_text_is_spelled_in_what_the_fonts_have_and_broken_between_words() -> None:
+    assert typewritten("Größe 3×4 – 90°") == "Groe 3x4 - 90 deg"
+    lines = wrapped("one two three four five six seven eight", 100, 16)
+    assert " ".join(lines) == "one two three four five six seven eight"
+    assert len(lines) > 2
+    assert wrapped("", 100, 16) == []
