@@ -37,6 +37,7 @@ _DEVICE: Final = {
     "collect": (
         "edge_runtime.commands.collect:app",
         "Write what all rooms publish into a database, each event once.",
+    ),
     "survey": (
         "edge_runtime.commands.survey:app",
         "Which seats a camera in this place can read, and what to change.",

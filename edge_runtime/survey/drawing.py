@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import RoomtoneError
+from edge_runtime.file_writing import write_whole
 from edge_runtime.frames.frame import Image
 from edge_runtime.survey.background import WIDTH_PX
 from edge_runtime.survey.canvas import Canvas, Colour, wrapped
@@ -87,12 +87,9 @@ def save(image: Image, path: Path) -> None:
         is_encoded = False
     if not is_encoded:
         raise RoomtoneError(f"{path}: no picture format that is known", hint="name it .png or .jpg")
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(data.tobytes())
-        os.replace(partial, path)
+        write_whole(path, data.tobytes())
     except OSError as exc:
-        partial.unlink(missing_ok=True)
         raise RoomtoneError(f"{path} cannot be written: {exc.strerror}", hint="name another place") from exc
 
 

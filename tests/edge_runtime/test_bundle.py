@@ -128,7 +128,9 @@ def _label_twice(document):
         pytest.param(
             lambda d: d["labels"][0].update(name="Very angry"), "labels.0.name", id="label with a space"
         ),
-        pytest.param(lambda d: d["inputs"][0].update(kind="thermal"), "cannot make: thermal", id="unknown input"),
+        pytest.param(
+            lambda d: d["inputs"][0].update(kind="thermal"), "cannot make: thermal", id="unknown input"
+        ),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(tiny_bundle, change, says):
