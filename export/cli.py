@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 train_app = typer.Typer()
 export_app = typer.Typer()
 _DEFAULT = Recipe()
+_SCHEDULE, _TARGETS, _AUGMENTATION = "Schedule", "What is learned", "Augmentation"  # panels of the help
 # Written out, since listing export.architectures would load torch for a --help.
 _ARCHITECTURES: Final = (
     "lip_resnet18 (P2), fusion[_cnn|_hog|_sift], resnet18, se_resnet18, drsn18 (P4), hafnet (P5); "
@@ -59,58 +60,106 @@ def train(
     data: Annotated[Path, typer.Option(help=".npz as FER2013's, or a folder per class")],
     out: Annotated[Path, typer.Option(help="folder of the run; a run that was stopped goes on there")],
     labels: Annotated[
-        str, typer.Option(help="of a .npz: fer, its own 7 classes; ferplus, 8 by most of the votes")
+        str,
+        typer.Option(
+            help="of a .npz: fer, its own 7 classes; ferplus, 8 by most of the votes",
+            rich_help_panel=_TARGETS,
+        ),
     ] = _DEFAULT.labels,
     template: Annotated[str, typer.Option(help="alignment template: p1, loose")] = _DEFAULT.template,
-    epochs: Annotated[int, typer.Option(min=1, help="passes over the training split")] = _DEFAULT.epochs,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="passes over the training split", rich_help_panel=_SCHEDULE)
+    ] = _DEFAULT.epochs,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.01, help="end after this much time, the schedule drawn out over it"),
+        typer.Option(
+            min=0.01,
+            help="end after this much time, the schedule drawn out over it",
+            rich_help_panel=_SCHEDULE,
+        ),
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--from", help="checkpoint or bundle to start from; random weights when absent"),
+        typer.Option(
+            "--from",
+            help="checkpoint or bundle to start from; random weights when absent",
+            rich_help_panel=_SCHEDULE,
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULT.batch_size,
+    batch_size: Annotated[int, typer.Option(min=2, rich_help_panel=_SCHEDULE)] = _DEFAULT.batch_size,
     learning_rate: Annotated[
-        float, typer.Option(min=0, help="peak of the cosine schedule")
+        float, typer.Option(min=0, help="peak of the cosine schedule", rich_help_panel=_SCHEDULE)
     ] = _DEFAULT.learning_rate,
-    weight_decay: Annotated[float, typer.Option(min=0)] = _DEFAULT.weight_decay,
+    weight_decay: Annotated[float, typer.Option(min=0, rich_help_panel=_SCHEDULE)] = _DEFAULT.weight_decay,
     ema: Annotated[
-        float, typer.Option(min=0, max=0.99999, help="decay of the weights' moving average; 0: none")
+        float,
+        typer.Option(
+            min=0,
+            max=0.99999,
+            help="decay of the weights' moving average; 0: none",
+            rich_help_panel=_SCHEDULE,
+        ),
     ] = _DEFAULT.ema,
     early_size: Annotated[
-        int, typer.Option(min=0, help="side of the crops in the first part of the run; 0: as at the end")
+        int,
+        typer.Option(
+            min=0,
+            help="side of the crops in the first part of the run; 0: as at the end",
+            rich_help_panel=_SCHEDULE,
+        ),
     ] = _DEFAULT.early_size_px,
     early_share: Annotated[
-        float, typer.Option(min=0, max=1, help="how much of the run that part is")
+        float, typer.Option(min=0, max=1, help="how much of the run that part is", rich_help_panel=_SCHEDULE)
     ] = _DEFAULT.early_share,
-    label_smoothing: Annotated[float, typer.Option(min=0, max=1)] = _DEFAULT.label_smoothing,
+    label_smoothing: Annotated[
+        float, typer.Option(min=0, max=1, rich_help_panel=_TARGETS)
+    ] = _DEFAULT.label_smoothing,
     votes_weight: Annotated[
-        float, typer.Option(min=0, help="of a second head that learns the raters' votes; 0: none")
+        float,
+        typer.Option(
+            min=0, help="of a second head that learns the raters' votes; 0: none", rich_help_panel=_TARGETS
+        ),
     ] = _DEFAULT.votes_weight,
     votes_blend: Annotated[
-        float, typer.Option(min=0, max=1, help="share of the raters' votes in the target itself")
+        float,
+        typer.Option(
+            min=0, max=1, help="share of the raters' votes in the target itself", rich_help_panel=_TARGETS
+        ),
     ] = _DEFAULT.votes_blend,
-    mixup: Annotated[float, typer.Option(min=0, help="Beta parameter; 0: none")] = _DEFAULT.mixup,
+    mixup: Annotated[
+        float, typer.Option(min=0, help="Beta parameter; 0: none", rich_help_panel=_TARGETS)
+    ] = _DEFAULT.mixup,
     cutmix: Annotated[
-        float, typer.Option(min=0, max=1, help="probability that a batch is cut and mixed")
+        float,
+        typer.Option(
+            min=0, max=1, help="probability that a batch is cut and mixed", rich_help_panel=_TARGETS
+        ),
     ] = _DEFAULT.cutmix,
     class_balance: Annotated[
-        float, typer.Option(min=0, max=1, help="0: each image once an epoch; 1: all classes alike")
+        float,
+        typer.Option(
+            min=0, max=1, help="0: each image once an epoch; 1: all classes alike", rich_help_panel=_TARGETS
+        ),
     ] = _DEFAULT.class_balance,
     rotation: Annotated[
-        float, typer.Option(min=0, max=90, help="± degrees, left after alignment")
+        float,
+        typer.Option(min=0, max=90, help="± degrees, left after alignment", rich_help_panel=_AUGMENTATION),
     ] = _DEFAULT.augmentation.rotation_deg,
     scale: Annotated[
-        float, typer.Option(min=0, max=1, help="± of the logarithm")
+        float, typer.Option(min=0, max=1, help="± of the logarithm", rich_help_panel=_AUGMENTATION)
     ] = _DEFAULT.augmentation.scale,
     shift: Annotated[
-        float, typer.Option(min=0, max=1, help="± of the pupils' distance")
+        float, typer.Option(min=0, max=1, help="± of the pupils' distance", rich_help_panel=_AUGMENTATION)
     ] = _DEFAULT.augmentation.shift,
-    flip: Annotated[float, typer.Option(min=0, max=1, help="probability")] = _DEFAULT.augmentation.flip,
-    blur: Annotated[float, typer.Option(min=0, max=1, help="probability")] = _DEFAULT.augmentation.blur,
-    erase: Annotated[float, typer.Option(min=0, max=1, help="probability")] = _DEFAULT.augmentation.erase,
+    flip: Annotated[
+        float, typer.Option(min=0, max=1, help="probability", rich_help_panel=_AUGMENTATION)
+    ] = _DEFAULT.augmentation.flip,
+    blur: Annotated[
+        float, typer.Option(min=0, max=1, help="probability", rich_help_panel=_AUGMENTATION)
+    ] = _DEFAULT.augmentation.blur,
+    erase: Annotated[
+        float, typer.Option(min=0, max=1, help="probability", rich_help_panel=_AUGMENTATION)
+    ] = _DEFAULT.augmentation.erase,
     seed: Annotated[int, typer.Option()] = _DEFAULT.seed,
     limit: Annotated[
         int | None, typer.Option(min=1, help="use only so many training images, for a trial")
