@@ -62,14 +62,15 @@ class Architecture(_Part):
 class Label(_Part):
     """One class, and how it is read.
 
-    Valence and arousal are in [-1, 1] (circumplex of affect, Russell 1980); `reading` is the reading for
-    learning (P1 §4).
+    Valence and arousal are in [-1, 1] (circumplex of affect, Russell 1980), likewise dominance, the third
+    dimension of P2 §2, where the table gives it; `reading` is the reading for learning (P1 §4).
     """
 
     name: Name
     polarity: Literal[-1, 0, 1]
     valence: float = Field(ge=-1, le=1)
     arousal: float = Field(ge=-1, le=1)
+    dominance: float | None = Field(None, ge=-1, le=1)
     reading: Name
 
 

@@ -17,36 +17,23 @@ from edge_runtime.errors import ConfigurationError, Fault
 _KNOWN: Final = {
     label.name: label
     for label in (
-        Label(name="angry", polarity=-1, valence=-0.51, arousal=0.59, reading="frustration"),
-        Label(name="disgust", polarity=-1, valence=-0.60, arousal=0.35, reading="boredom"),
-        Label(name="fear", polarity=-1, valence=-0.64, arousal=0.60, reading="anxiety"),
-        Label(name="happy", polarity=1, valence=0.76, arousal=0.48, reading="interest"),
-        Label(name="sad", polarity=-1, valence=-0.63, arousal=-0.27, reading="frustration"),
-        Label(name="surprise", polarity=0, valence=0.40, arousal=0.67, reading="curiosity"),
-        Label(name="neutral", polarity=0, valence=0.0, arousal=0.0, reading="calm"),
-        Label(name="contempt", polarity=-1, valence=-0.60, arousal=0.35, reading="boredom"),
+        Label(name="angry", polarity=-1, valence=-0.51, arousal=0.59, dominance=0.25, reading="frustration"),
+        Label(name="disgust", polarity=-1, valence=-0.60, arousal=0.35, dominance=0.11, reading="boredom"),
+        Label(name="fear", polarity=-1, valence=-0.64, arousal=0.60, dominance=-0.43, reading="anxiety"),
+        Label(name="happy", polarity=1, valence=0.76, arousal=0.48, dominance=0.35, reading="interest"),
+        Label(name="sad", polarity=-1, valence=-0.63, arousal=-0.27, dominance=-0.33, reading="frustration"),
+        Label(name="surprise", polarity=0, valence=0.40, arousal=0.67, dominance=-0.13, reading="curiosity"),
+        Label(name="neutral", polarity=0, valence=0.0, arousal=0.0, dominance=0.0, reading="calm"),
+        Label(name="contempt", polarity=-1, valence=-0.60, arousal=0.35, dominance=0.11, reading="boredom"),
     )
 }
-# The third mean of the same table.
-_DOMINANCE: Final = {
-    "angry": 0.25,
-    "disgust": 0.11,
-    "fear": -0.43,
-    "happy": 0.35,
-    "sad": -0.33,
-    "surprise": -0.13,
-    "neutral": 0.0,
-    "contempt": 0.11,
-}
+_NOWHERE: Final = Label(name="nowhere", polarity=0, valence=0.0, arousal=0.0, dominance=0.0, reading="none")
 
 
 def dimensions_of(names: Sequence[str]) -> list[tuple[float, float, float]]:
     """Valence, arousal and dominance of each class; zeros for a class that no table here describes."""
-    nowhere = (0.0, 0.0, 0.0)
-    return [
-        (_KNOWN[name].valence, _KNOWN[name].arousal, _DOMINANCE[name]) if name in _KNOWN else nowhere
-        for name in names
-    ]
+    known = [_KNOWN.get(name, _NOWHERE) for name in names]
+    return [(label.valence, label.arousal, label.dominance or 0.0) for label in known]
 
 
 def labels_of(names: Sequence[str], origin: Path) -> tuple[Label, ...]:

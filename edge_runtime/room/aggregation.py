@@ -32,6 +32,11 @@ class LabelValues(Protocol):
         """In [-1, 1]."""
         ...
 
+    @property
+    def dominance(self) -> float | None:
+        """In [-1, 1]; None where the bundle's table does not give it."""
+        ...
+
 
 @dataclass(slots=True)
 class _TrackSum:
@@ -72,6 +77,8 @@ class WindowAggregator:
     ) -> None:
         self._valence = np.array([label.valence for label in labels])
         self._arousal = np.array([label.arousal for label in labels])
+        dominance = [label.dominance for label in labels]
+        self._dominance = None if None in dominance else np.array(dominance, np.float64)
         # How far a label is from neutral; those of a table that leaves the unit circle are as far as can be.
         self._intensity = np.minimum(1.0, np.hypot(self._valence, self._arousal))
         self._window_s, self._min_track_s = window_s, min_track_s
@@ -225,6 +232,7 @@ class WindowAggregator:
                 name: self._zone_reading(place, groups.get(place, []))
                 for place, name in enumerate(self._zones.names, start=TEACHER + 1)
             },
+            dominance=None if self._dominance is None else float(shares @ self._dominance),
             teacher_shares=self._mean_shares(teachers) if teachers else None,
         )
         self._begin()

@@ -54,7 +54,7 @@ class RoomWindow:
         zones: name → zone of students.
         teacher_shares: (K,) float64, mean class probabilities of who was in the teacher's zone; None when
             nobody was, or when that zone is not read.
-        dominance: mean over tracks, in [-1, 1]; None when the bundle does not give it.
+        dominance: mean over tracks, in [-1, 1]; None when the bundle's label table does not give it.
     """
 
     start_s: float

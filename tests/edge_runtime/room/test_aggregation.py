@@ -16,6 +16,7 @@ from edge_runtime.room.aggregation import WindowAggregator
 class Values:
     valence: float
     arousal: float
+    dominance: float | None = None
 
 
 LABELS = (Values(1.0, 0.5), Values(-1.0, 0.0), Values(0.0, -0.5))
@@ -205,3 +206,18 @@ def test_the_windows_activity_is_the_one_of_most_frames():
     assert room.flush().context == "task"
     room.observe_frame(10.0, 0)
     assert room.flush().context is None
+
+
+@pytest.mark.parametrize(
+    ("dominance", "told"),
+    [((0.4, -0.4, 0.2), 0.25 * 0.4 + 0.5 * -0.4 + 0.25 * 0.2), ((0.4, None, 0.2), None)],
+    ids=["a whole table", "a table with a gap"],
+)
+def test_dominance_is_told_when_every_label_has_one(dominance, told):
+    labels = [
+        Values(label.valence, label.arousal, value) for label, value in zip(LABELS, dominance, strict=True)
+    ]
+    room = WindowAggregator(labels, window_s=10.0, min_track_s=0.0)
+    feed(room, 0.0, {1: (5.0, HAPPY), 2: (5.0, SAD), 3: (5.0, SAD), 4: (5.0, CALM)})
+    window = room.flush()
+    assert window.dominance == (None if told is None else pytest.approx(told))

@@ -28,6 +28,7 @@ class Label:
     polarity: int
     valence: float
     arousal: float
+    dominance: float | None = None
 
 
 LABELS = (
