@@ -5,9 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= simulated://students=24,seed=7,teacher=true,lesson_s=150
 
-.PHONY: help demo test check bench docs format clean
+.PHONY: help demo test check bench bench-fleet bench-history docs format clean
 help:            ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 demo: $(VENV)/.demo  ## see it work: SOURCE=<file, camera index, rtsp url>, DEMO_SECONDS=30
 	@$(BIN)/roomtone demo --source '$(SOURCE)' $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
@@ -24,6 +24,12 @@ check: $(VENV)/.dev  ## style, types, and who may import whom
 
 bench: $(VENV)/.dev  ## the loop against the plain loop, ratios of one run
 	$(BIN)/python tests/bench/loop.py
+
+bench-fleet: $(VENV)/.dev  ## 1,000 simulated devices, one mosquitto, one collector: is anything lost, and what does it cost?
+	$(BIN)/python tests/bench/fleet.py $(FLEET)
+
+bench-history: $(VENV)/.dev  ## 30 days of 30 rooms in SQLite: how long the room page's questions take
+	$(BIN)/python tests/bench/history.py
 
 docs: $(VENV)/.dev  ## docs/configuration.md, from the schema
 	$(BIN)/roomtone config docs > docs/configuration.md

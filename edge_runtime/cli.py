@@ -42,6 +42,10 @@ _DEVICE: Final = {
         "edge_runtime.commands.survey:app",
         "Which seats a camera in this place can read, and what to change.",
     ),
+    "simulate": (
+        "edge_runtime.commands.simulate:app",
+        "Simulated devices that speak the real contract, for demos and load.",
+    ),
     "config": ("edge_runtime.commands.config:app", "Check, explain and print configurations."),
     "bundle": (
         "edge_runtime.commands.bundle:app",
