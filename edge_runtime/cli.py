@@ -28,6 +28,14 @@ _DEVICE: Final = {
         "edge_runtime.commands.mqtt:app",
         "The contract as JSON Schema and AsyncAPI; forget a device that is gone.",
     ),
+    "provision": (
+        "edge_runtime.commands.provision:app",
+        "Make this board a device: files, service, first window.",
+    ),
+    "deprovision": (
+        "edge_runtime.commands.deprovision:app",
+        "Take this device down, on the board and on the broker.",
+    ),
     "health": ("edge_runtime.commands.health:app", "Say whether the agent on this machine is healthy."),
     "doctor": (
         "edge_runtime.commands.doctor:app",
@@ -66,6 +74,7 @@ _EXTRAS: Final = {
     "sqlalchemy": "dashboard",
     "starlette": "dashboard",
     "torch": "export",
+    "wsdiscovery": "onvif",
     "uvicorn": "dashboard",
 }
 _WORKSTATION: Final = {

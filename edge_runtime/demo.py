@@ -5,21 +5,18 @@ The simulated lesson has a teacher, zones, and a panel that says what the class 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
+from edge_runtime.child_agent import last_words, running_agent
 from edge_runtime.config import Config, MqttSection, trial_config
 from edge_runtime.config_file import to_toml
 from edge_runtime.config_layers import is_relative_path
 from edge_runtime.demo_broker import DemoBroker
 from edge_runtime.demo_lesson import DEMO_ZONES, LessonPanel
-from edge_runtime.errors import RoomtoneError, SourceUnavailableError
+from edge_runtime.errors import SourceUnavailableError
 from edge_runtime.frames.simulation.address import SCHEME, parse_address
 from edge_runtime.frames.simulation.lesson import LESSON_S
 from edge_runtime.publishing.credentials import Credentials
@@ -27,7 +24,6 @@ from edge_runtime.publishing.endpoint import Endpoint
 from edge_runtime.publishing.topics import Topics
 from edge_runtime.publishing.watch import watch
 
-_STOP_TIMEOUT_S: Final = 15.0
 _LAST_LOOK_S: Final = 1.0  # the last, partial window comes after the runtime was told to stop
 
 
@@ -45,10 +41,13 @@ def run_demo(source: str, *, seconds: float | None, window_s: float) -> None:
     with tempfile.TemporaryDirectory(prefix="roomtone-demo-") as folder, DemoBroker() as broker:
         config = _demo_config(_absolute(source), broker.url, window_s, Path(folder))
         mqtt = MqttSection(url=broker.url, protocol="3.1.1")  # amqtt speaks no MQTT 5
-        with _runtime(config, Path(folder)) as process, _lesson(config):
+        file, log = Path(folder) / "config.toml", Path(folder) / "runtime.log"
+        file.write_text(to_toml(config), encoding="utf-8")
+        with running_agent(file, log) as process, _lesson(config):
             watch(mqtt, Credentials(), duration_s=seconds, should_stop=lambda: process.poll() is not None)
             if process.poll() is not None:
-                raise _ended(process, Path(folder) / "runtime.log", source)
+                problem, hint = last_words(process, log)
+                raise SourceUnavailableError(source, f"the runtime ended: {problem}", hint=hint)
 
 
 def _absolute(source: str) -> str:
@@ -87,34 +86,3 @@ def _lesson(config: Config) -> AbstractContextManager[object]:
     device = config.device
     topics = Topics(device.site, device.room, device.device)
     return LessonPanel(Endpoint.from_section(config.mqtt, Credentials()), topics, lesson_s)
-
-
-@contextmanager
-def _runtime(config: Config, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`roomtone run` as a child process; told to stop, and waited for, when the block ends."""
-    path = folder / "config.toml"
-    path.write_text(to_toml(config), encoding="utf-8")
-    command = [sys.executable, "-m", "edge_runtime", "run", "--config", str(path)]
-    with (folder / "runtime.log").open("wb") as log:
-        # A session of its own: Ctrl-C is for the demo, which then tells the runtime to stop in good order.
-        process = subprocess.Popen(command, stderr=log, env=os.environ, start_new_session=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _ended(process: subprocess.Popen[bytes], log: Path, source: str) -> RoomtoneError:
-    """The runtime's own last words: its sentence and its hint, or what it logged last."""
-    words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = next((at for at in reversed(range(len(words))) if words[at].startswith("roomtone: ")), None)
-    if said is None:
-        problem, hint = f"ended with exit code {process.returncode}", "\n    ".join(words[-6:])
-    else:
-        problem, hint = words[said].removeprefix("roomtone: "), " ".join(words[said + 1 :]).strip(" →")
-    return SourceUnavailableError(source, f"the runtime ended: {problem}", hint=hint)

@@ -22,6 +22,7 @@
     ├── MissingExtraError            11   an optional part is not installed
     ├── HistoryError                 17   the database of what was published
     ├── DashboardError               18   the web server of the dashboard
+    ├── ProvisioningError            19   a device that cannot be provisioned, or not to the end
     ├── UpdateError                  20   bundle slots, downloads, fleet roll-outs
     │   └── CandidateRefusedError         a new bundle that must not replace the present one
     └── of the workstation, in their own modules:
@@ -249,6 +250,12 @@ class DashboardError(RoomtoneError):
             f"the dashboard cannot listen on {address}: {problem.lower()}",
             hint="choose another with --port, or end the program that listens there",
         )
+
+
+class ProvisioningError(RoomtoneError):
+    """A device that cannot be provisioned, or not to the end."""
+
+    exit_code = 19
 
 
 class UpdateError(RoomtoneError):

@@ -7,9 +7,9 @@ It covers the EU and, once incorporated, the EEA. We found no source that exempt
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
-from edge_runtime.config import DeploymentSection
+from edge_runtime.config import DeploymentSection, Purpose
 from edge_runtime.errors import UnlawfulUseError
 
 ARTICLE: Final = "Regulation (EU) 2024/1689 (AI Act), Art. 5(1)(f)"
@@ -23,7 +23,7 @@ _MEMBER_STATES: Final = (
 # Where EU law applies under another country code: Åland, and the outermost regions of Art. 349 TFEU.
 _TERRITORIES: Final = ("AX", "GF", "GP", "MF", "MQ", "RE", "YT")
 _WHERE_PROHIBITED: Final = frozenset([*_MEMBER_STATES, *_TERRITORIES, "EL", "IS", "LI", "NO", "EU", "EEA"])
-_OPEN_PURPOSES: Final = frozenset(["medical", "safety", "simulation"])
+_OPEN_PURPOSES: Final = ("medical", "safety", "simulation")
 _PROHIBITED_SETTINGS: Final = frozenset(["education", "workplace"])
 
 
@@ -35,12 +35,19 @@ def check_lawful(deployment: DeploymentSection) -> None:
     Raises:
         UnlawfulUseError: naming the article.
     """
-    country = deployment.jurisdiction.partition("-")[0]
-    applies = country in _WHERE_PROHIBITED or country == "unspecified"
-    if applies and deployment.setting in _PROHIBITED_SETTINGS and deployment.purpose not in _OPEN_PURPOSES:
+    if deployment.purpose not in open_purposes(deployment):
         raise UnlawfulUseError(
             jurisdiction=deployment.jurisdiction,
             setting=deployment.setting,
             purpose=deployment.purpose,
             article=ARTICLE,
         )
+
+
+def open_purposes(deployment: DeploymentSection) -> tuple[str, ...]:
+    """The purposes that are not refused where this deployment is declared to be, whatever its own is."""
+    country = deployment.jurisdiction.partition("-")[0]
+    applies = country in _WHERE_PROHIBITED or country == "unspecified"
+    if applies and deployment.setting in _PROHIBITED_SETTINGS:
+        return _OPEN_PURPOSES
+    return get_args(Purpose)

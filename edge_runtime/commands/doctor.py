@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def doctor(
     config: Annotated[
-        Path | None, typer.Option(help="TOML file; a built-in trial configuration when absent")
+        Path | None,
+        typer.Option(help="TOML file, or folder of layers; a built-in trial configuration when absent"),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="look at this camera instead of the configured one")
@@ -25,7 +25,10 @@ def doctor(
     ] = None,
     credentials: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="folder with the files mqtt_username and mqtt_password"),
+        typer.Option(
+            metavar="DIR",
+            help="folder with mqtt_username and mqtt_password; credentials/ beside the configuration when absent",
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="a warning is a failure, too")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
@@ -35,7 +38,7 @@ def doctor(
     Ends with 0 when nothing failed, else with 1. Changes nothing, and leaves no trace on the broker.
 
     \b
-    roomtone doctor --config /etc/roomtone/config.toml
+    roomtone doctor --config /etc/roomtone
     roomtone doctor --source 0 --broker mqtt://broker.school:1883
     roomtone doctor --config config.toml --json | jq '.checks[] | select(.status == "fail")'
     """
@@ -43,6 +46,7 @@ def doctor(
 
     from edge_runtime.commands.overrides import broker_section, override
     from edge_runtime.commands.progress import work_progress
+    from edge_runtime.credential_files import environment_beside
     from edge_runtime.provisioning.doctor.configuration import read
     from edge_runtime.provisioning.doctor.doctor import groups_of, number_of_checks
     from edge_runtime.provisioning.doctor.examination import examine
@@ -51,7 +55,7 @@ def doctor(
     settings, found = read(config)
     if settings is not None:
         settings = override(settings, {"camera": {"source": source}, "mqtt": broker_section(broker)})
-    environ = dict(os.environ)
+    environ = environment_beside([config] if config is not None else [])
     if credentials is not None:
         environ["CREDENTIALS_DIRECTORY"] = str(credentials)
     groups = groups_of(found, settings, environ)

@@ -52,12 +52,14 @@ def run(
     from edge_runtime.commands.overrides import absolute, broker_section, override, without_broker
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
+    from edge_runtime.credential_files import environment_beside
 
     if not config:
         typer.echo(
             "roomtone: no --config, so this is a trial: purpose simulation, min_group 1, 10 s windows",
             err=True,
         )
+    os.environ.update(environment_beside(config or []))
 
     def settings() -> Config:
         """What the file and the command line say now."""

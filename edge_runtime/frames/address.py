@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 NETWORK_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 # Everything up to the last @ is taken for credentials: a password typed without percent-encoding may hold / @
 # ? or #, and masking too much of a path is harmless.
 _CREDENTIALS = re.compile(r"^([a-z][a-z0-9+.-]*://)(?:([^/@:\s]*):.*@|[^/@\s]*@)", re.IGNORECASE | re.DOTALL)
+_LOGIN = re.compile(r"^([a-z][a-z0-9+.-]*://)(.*)@", re.IGNORECASE | re.DOTALL)
 _SECRET_PARAMETER = re.compile(
     r"([?&;][^=&;\s]*(?:pass|pwd|secret|token|key|auth)[^=&;\s]*=)[^&;#\s]*", re.IGNORECASE
 )
@@ -27,6 +28,24 @@ def masked(url: str) -> str:
 def _without_password(match: re.Match[str]) -> str:
     scheme, user = match[1], match[2]
     return f"{scheme}***@" if user is None else f"{scheme}{user}:***@"
+
+
+def with_login(url: str, user: str, password: str | None) -> str:
+    """The address with user and password in front of the host, percent-encoded; one that has a user stays as it is."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return url
+    login = ":".join(quote(part, safe="") for part in (user, password) if part is not None)
+    return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
+
+
+def without_login(url: str) -> tuple[str, str | None, str | None]:
+    """The address without user and password, and these two, decoded; None where there is none."""
+    match = _LOGIN.match(url)
+    if match is None:
+        return url, None, None
+    user, separator, password = match[2].partition(":")
+    return f"{match[1]}{url[match.end() :]}", unquote(user), unquote(password) if separator else None
 
 
 def is_network(source: str) -> bool:

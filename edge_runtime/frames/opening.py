@@ -6,8 +6,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from edge_runtime.config import CameraSection
+from edge_runtime.credential_files import read_credential
 from edge_runtime.errors import SourceUnavailableError
-from edge_runtime.frames.address import device_path, endpoint, is_network, masked
+from edge_runtime.frames.address import device_path, endpoint, is_network, masked, with_login
 from edge_runtime.frames.film import Film
 from edge_runtime.frames.folder import IMAGE_SUFFIXES, ImageFolder
 from edge_runtime.frames.frame import FrameSource
@@ -45,6 +46,8 @@ def open_source(camera: CameraSection, *, camera_id: str = "camera") -> FrameSou
             raise SourceUnavailableError(
                 masked(source), f"the url {exc}", hint="percent-encode / @ : ? and # in a password"
             ) from exc
+        if (user := read_credential("camera_username")) is not None:
+            source = with_login(source, user, read_credential("camera_password"))
         return LiveCamera(source, camera, camera_id=camera_id)
     if device_path(source) is not None:
         return LiveCamera(source, camera, camera_id=camera_id)

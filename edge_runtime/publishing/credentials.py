@@ -1,7 +1,8 @@
 """User and password of the broker: from the environment or systemd, never from the configuration.
 
 Each of the two is looked for in `ROOMTONE_MQTT_USERNAME` / `ROOMTONE_MQTT_PASSWORD` first, then in the files
-`mqtt_username` / `mqtt_password` of `$CREDENTIALS_DIRECTORY` (systemd `LoadCredential=`).
+`mqtt_username` / `mqtt_password` of `$CREDENTIALS_DIRECTORY` (systemd `LoadCredential=`). A certificate and its key may
+lie there too, as `mqtt_client_cert` and `mqtt_client_key`; `mqtt.client_cert` and `mqtt.client_key` go before them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.credential_files import credential_path, read_credential
 from edge_runtime.errors import ConfigurationError, Fault
 
 
@@ -20,6 +22,8 @@ class Credentials:
 
     username: str | None = None
     password: str | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
 
     def __repr__(self) -> str:
         return (
@@ -34,21 +38,24 @@ def load_credentials(environ: Mapping[str, str] | None = None) -> Credentials:
         environ: the environment; the process's own when None.
 
     Raises:
-        ConfigurationError: a credentials file exists and cannot be read, or there is a password without a
-            user (MQTT 3.1.1 §3.1.2.9 does not allow that).
+        ConfigurationError: a credentials file exists and cannot be read, there is a certificate without its key, or a
+            password without a user (MQTT 3.1.1 §3.1.2.9 does not allow that).
     """
     environ = os.environ if environ is None else environ
     faults: list[Fault] = []
     found: dict[str, str | None] = {}
     for name in ("mqtt_username", "mqtt_password"):
         try:
-            found[name] = environ.get(f"ROOMTONE_{name.upper()}") or _from_file(environ, name)
+            found[name] = environ.get(f"ROOMTONE_{name.upper()}") or read_credential(name, environ)
         except OSError as exc:
             faults.append(Fault(name, f"cannot be read: {exc.strerror}"))
         except UnicodeDecodeError:
             faults.append(Fault(name, "is not UTF-8 text"))
     if not faults and found["mqtt_password"] and not found["mqtt_username"]:
         faults.append(Fault("mqtt_username", "is missing, although there is a password"))
+    files = [credential_path(name, environ) for name in ("mqtt_client_cert", "mqtt_client_key")]
+    if (files[0] is None) != (files[1] is None):
+        faults.append(Fault("mqtt_client_cert", "and mqtt_client_key go together, one of them is missing"))
     if faults:
         raise ConfigurationError(
             "the broker's credentials",
@@ -56,16 +63,4 @@ def load_credentials(environ: Mapping[str, str] | None = None) -> Credentials:
             hint="set ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD, "
             "or check the files of $CREDENTIALS_DIRECTORY",
         )
-    return Credentials(found["mqtt_username"], found["mqtt_password"])
-
-
-def _from_file(environ: Mapping[str, str], name: str) -> str | None:
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        return None
-    try:
-        text = (Path(folder) / name).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    # An editor or `echo` ends the file with a newline; a password may well end with a space.
-    return text.rstrip("\r\n") or None
+    return Credentials(found["mqtt_username"], found["mqtt_password"], *files)

@@ -79,7 +79,7 @@ class Endpoint:
             url=mqtt.url,
             host=parts.hostname or "",
             port=parts.port or (8883 if is_tls else 1883),
-            tls=_tls_context(mqtt) if is_tls else None,
+            tls=_tls_context(mqtt, credentials) if is_tls else None,
             keepalive_s=mqtt.keepalive_s,
             timeout_s=mqtt.connect_timeout_s,
             credentials=credentials,
@@ -101,19 +101,22 @@ class _TidySocket(ssl.SSLSocket):
             raise
 
 
-def _tls_context(mqtt: MqttSection) -> ssl.SSLContext:
+def _tls_context(mqtt: MqttSection, credentials: Credentials) -> ssl.SSLContext:
     faults = []
+    cert, key = mqtt.client_cert, mqtt.client_key
+    if cert is None:
+        cert, key = credentials.client_cert, credentials.client_key
     context = ssl.create_default_context()
     if mqtt.ca_file is not None:
         try:
             context = ssl.create_default_context(cafile=str(mqtt.ca_file))
         except (OSError, ssl.SSLError) as exc:
             faults.append(Fault("mqtt.ca_file", f"{mqtt.ca_file} cannot be used: {_reason(exc)}"))
-    if mqtt.client_cert is not None:
+    if cert is not None:
         try:
-            context.load_cert_chain(str(mqtt.client_cert), str(mqtt.client_key))
+            context.load_cert_chain(str(cert), str(key))
         except (OSError, ssl.SSLError) as exc:
-            where = f"{mqtt.client_cert} with {mqtt.client_key}"
+            where = f"{cert} with {key}"
             faults.append(Fault("mqtt.client_cert", f"{where} cannot be used: {_reason(exc)}"))
     context.sslsocket_class = _TidySocket
     if faults:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_runtime.config import Config
+from edge_runtime.config import Config, MqttSection
+from edge_runtime.credential_files import credential_path
 from edge_runtime.provisioning.doctor.broker import BrokerExamination
 from edge_runtime.provisioning.doctor.camera import camera_checks
 from edge_runtime.provisioning.doctor.certificates import certificate_checks
@@ -42,10 +43,22 @@ def groups_of(
         *groups,
         Group("camera", camera_checks(config)),
         Group("engine", engine_checks(config.inference)),
-        Group("broker", [*certificate_checks(config.mqtt), *broker.checks()], broker.close),
+        Group(
+            "broker",
+            [*certificate_checks(_with_certificate(config.mqtt, environ)), *broker.checks()],
+            broker.close,
+        ),
     ]
 
 
 def number_of_checks(groups: list[Group]) -> int:
     """For a progress bar."""
     return sum(len(group.checks) for group in groups)
+
+
+def _with_certificate(mqtt: MqttSection, environ: Mapping[str, str] | None) -> MqttSection:
+    """The section, with the certificate that lies among the credentials where it names none itself."""
+    cert, key = (credential_path(name, environ) for name in ("mqtt_client_cert", "mqtt_client_key"))
+    if mqtt.client_cert is not None or cert is None or key is None:
+        return mqtt
+    return mqtt.model_copy(update={"client_cert": cert, "client_key": key})
