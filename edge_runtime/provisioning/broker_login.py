@@ -1,4 +1,4 @@
-"""A login of the device's own: the user is the device's id, the password is drawn on the device and stays there.
+"""A login of the device's own: its user is its place, site/room/device; its password is drawn on it and stays there.
 
 What the broker's admin gets is a line for mosquitto's password file, with a hash in the password's place.
 """
@@ -24,9 +24,9 @@ class Login:
     password: str = field(repr=False)
 
 
-def new_login(device: str) -> Login:
+def new_login(place: str) -> Login:
     """Draws a password."""
-    return Login(device, secrets.token_urlsafe(_PASSWORD_BYTES))
+    return Login(place, secrets.token_urlsafe(_PASSWORD_BYTES))
 
 
 def password_file_line(login: Login, salt: bytes | None = None) -> str:

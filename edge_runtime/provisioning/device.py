@@ -95,8 +95,7 @@ def resolve(answers: Answers, layout: Layout, environ: Mapping[str, str] | None 
     url, *broker_login = without_login(answers.broker or "")
     identity = identify(
         answers,
-        device=ids["device"],
-        site=ids["site"],
+        place="/".join(ids[key] for key in ("site", "room", "device")),
         layout=layout,
         in_url=(broker_login[0], broker_login[1]),
         environ=environ,

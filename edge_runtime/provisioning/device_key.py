@@ -1,7 +1,8 @@
 """The device's own key, the request for its certificate, and the certificate when it comes back.
 
 The private key is made on the device and never leaves it. What is signed is the request (PKCS #10); its common name is
-the device's id, which a broker can take for the user name (mosquitto: `use_identity_as_username`).
+the device's place, site/room/device, which a broker can take for the user name (mosquitto:
+`use_identity_as_username`), so that its access list holds the device in its own branch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge_runtime.errors import ConfigurationError, Fault, MissingExtraError
 from edge_runtime.provisioning.doctor.certificates import Dates, judge
@@ -19,6 +20,8 @@ from edge_runtime.provisioning.doctor.check import Status
 
 if TYPE_CHECKING:
     from cryptography import x509  # an extra, loaded where it is used
+
+_LONGEST_NAME: Final = 64  # RFC 5280, appendix A: ub-common-name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +60,27 @@ def new_key() -> bytes:
     )
 
 
-def request_for(key_pem: bytes, device: str, site: str) -> bytes:
+def request_for(key_pem: bytes, place: str) -> bytes:
     """The request to be signed, PEM.
 
     Args:
         key_pem: the private key, which signs it and is not in it.
-        device: becomes the common name.
-        site: becomes the organisation.
+        place: `site/room/device`; becomes the common name.
+
+    Raises:
+        ConfigurationError: the place is too long for a common name.
     """
     need_cryptography()
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    name = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, device), x509.NameAttribute(NameOID.ORGANIZATION_NAME, site)]
-    )
+    if len(place) > _LONGEST_NAME:
+        problem = f"{place} has {len(place)} characters, a certificate's common name at most {_LONGEST_NAME}"
+        raise ConfigurationError(
+            "the answers", [Fault("site, room, device", problem)], hint="give shorter names"
+        )
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, place)])
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
     key = serialization.load_pem_private_key(key_pem, None)
     request = x509.CertificateSigningRequestBuilder().subject_name(name).add_extension(usage, critical=False)
@@ -80,14 +88,14 @@ def request_for(key_pem: bytes, device: str, site: str) -> bytes:
 
 
 def import_certificate(
-    file: Path, key_pem: bytes, device: str, *, authority: Path | None = None, now: datetime | None = None
+    file: Path, key_pem: bytes, place: str, *, authority: Path | None = None, now: datetime | None = None
 ) -> Imported:
     """Checks a certificate before it is used.
 
     Args:
         file: PEM; intermediate authorities may follow the device's own certificate.
         key_pem: the device's private key.
-        device: its id.
+        place: `site/room/device`.
         authority: PEM of the authority; None where the system's are trusted, then the chain is left to the broker.
         now: with a time zone; the present time when None.
 
@@ -127,9 +135,9 @@ def import_certificate(
         problems.append("may not be used by a client (extended key usage)")
         hints.append("have it signed with extendedKeyUsage = clientAuth")
     names = [attribute.value for attribute in own.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if device not in names:
+    if place not in names:
         warnings.append(
-            f"it is made out to {subject}, this device is {device}: does the broker's access list know that?"
+            f"it is made out to {subject}, this device is {place}: does the broker's access list know that?"
         )
     if problems:
         faults = [Fault("", problem) for problem in problems]
@@ -187,8 +195,8 @@ def _chain_problem(chain: Sequence[x509.Certificate], authority: Path) -> str:
     return f"is signed by {present.issuer.rfc4514_string()}; {authority} holds {names}"
 
 
-def is_request_of(request_pem: bytes, key_pem: bytes, device: str) -> bool:
-    """Whether a request is that of this key and device; it need not be made again then."""
+def is_request_of(request_pem: bytes, key_pem: bytes, place: str) -> bool:
+    """Whether a request is that of this key and place; it need not be made again then."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.x509.oid import NameOID
@@ -199,4 +207,4 @@ def is_request_of(request_pem: bytes, key_pem: bytes, device: str) -> bool:
         return False
     key = serialization.load_pem_private_key(key_pem, None)
     names = [attribute.value for attribute in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    return names == [device] and request.public_key() == key.public_key()
+    return names == [place] and request.public_key() == key.public_key()

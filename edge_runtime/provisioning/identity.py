@@ -13,11 +13,10 @@ from edge_runtime.credential_files import NAMES
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.provisioning import device_key
 from edge_runtime.provisioning.answers import Answers, Auth
-from edge_runtime.provisioning.broker_login import new_login, password_file_line
+from edge_runtime.provisioning.broker_login import Login, new_login, password_file_line
 from edge_runtime.provisioning.layout import Layout
 
-Login = tuple[str | None, str | None]  # user and password, as far as they were given
-NO_LOGIN: Login = (None, None)
+GivenLogin = tuple[str | None, str | None]  # user and password, as far as they were given
 
 
 @dataclass(slots=True)
@@ -29,7 +28,7 @@ class Identity:
         secrets: name of each secret → its contents.
         request: the request for the device's certificate, PEM; None where it needs none.
         awaits_certificate: the request has to be signed first.
-        login_line: for mosquitto's password file; None where no login was made.
+        login_line: for mosquitto's password file, where the login is the device's own.
         warnings: of the certificate.
     """
 
@@ -40,7 +39,7 @@ class Identity:
     login_line: str | None = None
     warnings: tuple[str, ...] = ()
 
-    def put_login(self, prefix: str, login: Login) -> None:
+    def put_login(self, prefix: str, login: GivenLogin) -> None:
         """Sets user and password, or removes those that are not given."""
         for name, value in zip((f"{prefix}_username", f"{prefix}_password"), login, strict=True):
             if value is not None:
@@ -52,18 +51,16 @@ class Identity:
 def identify(
     answers: Answers,
     *,
-    device: str,
-    site: str,
+    place: str,
     layout: Layout,
-    in_url: Login,
+    in_url: GivenLogin,
     environ: Mapping[str, str],
 ) -> Identity:
     """Finds or makes what the broker is shown.
 
     Args:
         answers: may name user, password file or certificate.
-        device: its id.
-        site: the site's id.
+        place: the device's, `site/room/device`: its user name, and the common name of its certificate.
         layout: where earlier secrets lie.
         in_url: user and password that stood in the broker's url.
         environ: may hold ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD.
@@ -86,13 +83,14 @@ def identify(
             identity.put_login("mqtt", _completed(given, kept))
         case "derive":
             _forget(identity, "mqtt_client_cert", "mqtt_client_key")
-            if kept.get("mqtt_username") != device.encode():
-                login = new_login(device)
+            if kept.get("mqtt_username") != place.encode():
+                login = new_login(place)
                 identity.put_login("mqtt", (login.username, login.password))
-                identity.login_line = password_file_line(login)
         case "certificate":
             _forget(identity, "mqtt_username", "mqtt_password")
-            _certify(identity, answers, device, site, layout)
+            _certify(identity, answers, place, layout)
+    if identity.secrets.get("mqtt_username") == place.encode() and "mqtt_password" in identity.secrets:
+        identity.login_line = password_file_line(Login(place, identity.secrets["mqtt_password"].decode()))
     return identity
 
 
@@ -108,7 +106,7 @@ def read(path: Path) -> bytes:
         raise ConfigurationError(str(path), [Fault("", f"cannot be read: {exc.strerror}")]) from exc
 
 
-def _auth(answers: Answers, kept: Mapping[str, bytes], given: Login) -> Auth:
+def _auth(answers: Answers, kept: Mapping[str, bytes], given: GivenLogin) -> Auth:
     if answers.auth is not None:
         return answers.auth
     if answers.certificate is not None:
@@ -126,7 +124,7 @@ def _password_of(answers: Answers) -> str | None:
     return read(answers.password_file).decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _completed(given: Login, kept: Mapping[str, bytes]) -> Login:
+def _completed(given: GivenLogin, kept: Mapping[str, bytes]) -> GivenLogin:
     """User and password, those that are there already where none were given."""
     before = {
         name: data.decode() for name, data in kept.items() if name in ("mqtt_username", "mqtt_password")
@@ -140,21 +138,21 @@ def _completed(given: Login, kept: Mapping[str, bytes]) -> Login:
     return username, password
 
 
-def _certify(identity: Identity, answers: Answers, device: str, site: str, layout: Layout) -> None:
+def _certify(identity: Identity, answers: Answers, place: str, layout: Layout) -> None:
     """Key, request, and the certificate if it has come."""
     device_key.need_cryptography()
     key = identity.secrets.get("mqtt_client_key") or device_key.new_key()
     identity.secrets["mqtt_client_key"] = key
     identity.request = read(layout.request) if layout.request.exists() else b""
-    if not device_key.is_request_of(identity.request, key, device):
-        identity.request = device_key.request_for(key, device, site)
+    if not device_key.is_request_of(identity.request, key, place):
+        identity.request = device_key.request_for(key, place)
     file = answers.certificate
     if file is None and "mqtt_client_cert" in identity.secrets:
         file = layout.credentials / "mqtt_client_cert"
     if file is None:
         identity.awaits_certificate = True
         return
-    imported = device_key.import_certificate(file, key, device, authority=answers.ca_file)
+    imported = device_key.import_certificate(file, key, place, authority=answers.ca_file)
     identity.secrets["mqtt_client_cert"] = imported.pem
     identity.warnings = imported.warnings
 

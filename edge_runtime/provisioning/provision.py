@@ -21,7 +21,7 @@ from edge_runtime.config import Config, MqttSection
 from edge_runtime.config_file import load_config
 from edge_runtime.config_layers import LAYER_FILES
 from edge_runtime.credential_files import VARIABLE
-from edge_runtime.errors import ProvisioningError
+from edge_runtime.errors import BrokerRefusedError, ProvisioningError
 from edge_runtime.frames.address import without_login
 from edge_runtime.provisioning import service
 from edge_runtime.provisioning.answers import Answers, answers_of
@@ -145,7 +145,7 @@ def provision(answers: Answers, options: Options, installer: Installer) -> Outco
     if not changes:
         say("every file is as it should be; nothing was changed")
     touched = tuple(file for _, file in changes)
-    if device.identity.login_line is not None:
+    if device.identity.login_line is not None and any(file.is_secret for _, file in changes):
         say(f"a line for the broker's password file:\n{device.identity.login_line}")
     if not options.tries:
         say("nothing was tried or started")
@@ -176,6 +176,8 @@ def _complete(answers: Answers, earlier: Answers, options: Options, installer: I
         complete = complete.over(defaults(usb_cameras()))
     if complete.camera is not None:
         camera(complete.camera)
+    if complete.broker is not None:
+        broker(complete.broker)
     return complete
 
 
@@ -206,15 +208,13 @@ def _try_broker(url: str, answers: Answers, layout: Layout) -> str:
     """Connects as far as that can be done before the device has its own login or certificate."""
     if answers.auth in ("derive", "certificate") or answers.certificate is not None:
         return "it is tried when the device can show who it is"
+    if (layout.credentials / "mqtt_username").exists() and answers.username is None and "@" not in url:
+        return "it is tried with the login that the device has"
     plain, user, password = without_login(url)
     if answers.password_file is not None:
         password = read(answers.password_file).decode("utf-8", "replace").rstrip("\r\n")
     user = user or answers.username
-    login = (
-        Credentials(user, password)
-        if user is not None
-        else load_credentials({**os.environ, VARIABLE: str(layout.credentials)})
-    )
+    login = Credentials(user, password) if user is not None else load_credentials()
     mqtt = MqttSection(url=plain, ca_file=answers.ca_file if plain.startswith("mqtts") else None)
     return f"it lets this device in, MQTT {try_broker(mqtt, login)}"
 
@@ -228,7 +228,15 @@ def _start(device: Device, options: Options, installer: Installer) -> FirstWindo
             hint="have it signed, then: roomtone provision --certificate FILE --ca-file FILE",
         )
     config = load_config(layout.configuration)
-    try_broker(config.mqtt, load_credentials(_environment(layout)))
+    try:
+        try_broker(config.mqtt, load_credentials(_environment(layout)))
+    except BrokerRefusedError as error:
+        if identity.login_line is None:
+            raise
+        hint = (
+            f"let its admin add this line to the password file, then run this again:\n{identity.login_line}"
+        )
+        raise BrokerRefusedError(error.url, error.problem, hint=hint) from error
     if not options.starts_service:
         why = "as asked" if service.is_systemd_running() else "systemd is not running here"
         installer.say(f"no service ({why}): the device runs until its first window, and ends")
