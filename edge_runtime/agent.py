@@ -160,9 +160,10 @@ class Agent:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._manager.stopping()
+        if self.next_config is None:  # a reload is no end: systemd would wait for one
+            self._manager.stopping()
         self._resources.close()
-        if exc_info[0] is None:
+        if exc_info[0] is None and self.next_config is None:
             self._status.write("stopped")
 
     def _open_network(self) -> Slots | None:
@@ -281,7 +282,7 @@ class Agent:
             self._emit(self._analysis.advance(time.monotonic()))
         if (
             frame is not None or not source.online
-        ):  # a camera that is known to be away is no pipeline that hangs
+        ):  # known to be away, the camera is waited for: nothing hangs
             self._manager.alive()
         return True
 

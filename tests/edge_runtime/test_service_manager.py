@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from brokers import until
@@ -99,10 +100,10 @@ def test_the_agent_feeds_the_watchdog_with_frames_and_not_while_its_pipeline_han
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
     hangs, analyse = threading.Event(), RoomAnalysis.process
 
-    def process(self: RoomAnalysis, frame: object) -> object:
+    def process(self: RoomAnalysis, *arguments: Any) -> object:
         while hangs.is_set():
             time.sleep(0.01)
-        return analyse(self, frame)  # type: ignore[arg-type]
+        return analyse(self, *arguments)
 
     monkeypatch.setattr(RoomAnalysis, "process", process)
     config = Config.model_validate(
