@@ -17,6 +17,8 @@ from edge_runtime.frames.frame import Image
 # Of a histogram-equalised crop: uniform over 0 … 255, so mean ½ and standard deviation 1/√12 of the range.
 CROP_MEAN: Final = 0.5
 CROP_STD: Final = 0.2887
+# Which columns of a network's `dimensions` (valence, arousal, dominance) are what a bundle calls so.
+OUTPUT_COLUMNS: Final = {"valence_arousal": slice(0, 2), "dominance": slice(2, 3)}
 
 
 def normalise(crops_uint8: Tensor) -> Tensor:
@@ -37,21 +39,30 @@ class DeployedNetwork(nn.Module):
     Args:
         network: trained.
         inputs: kinds of what it takes, in order; each is the name of its tensor too.
+        outputs: kinds of what it gives, a subset of `OUTPUT_COLUMNS` beside the logits; likewise.
     """
 
-    def __init__(self, network: nn.Module, inputs: tuple[str, ...] = ("crop",)) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        inputs: tuple[str, ...] = ("crop",),
+        outputs: tuple[str, ...] = ("logits",),
+    ) -> None:
         super().__init__()
         self.network = network.eval()
-        self.inputs = inputs
+        self.inputs, self.outputs = inputs, outputs
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """(B, 96, 96) uint8 aligned crops, and (B, ·) float32 features → (B, num_classes) float32 logits."""
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """(B, 96, 96) uint8 aligned crops, and (B, ·) float32 features → (B, num_classes) float32 logits, and so on."""
         values = (
             normalise(tensor) if kind == "crop" else tensor
             for kind, tensor in zip(self.inputs, inputs, strict=True)
         )
-        logits: Tensor = self.network(*values).logits
-        return logits
+        output = self.network(*values)
+        return tuple(
+            output.logits if kind == "logits" else output.dimensions[:, OUTPUT_COLUMNS[kind]]
+            for kind in self.outputs
+        )
 
     def made_of(self, crops: Image) -> tuple[Tensor, ...]:
         """What it is fed for (n, size, size) uint8 crops, made as a device makes it."""

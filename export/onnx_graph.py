@@ -25,7 +25,6 @@ from onnx_ir.passes import common as passes
 
 from export.deploy import DeployedNetwork
 
-OUTPUT: Final = "logits"
 OPSET: Final = 20  # what torch's exporter writes of itself; ONNX Runtime ≥ 1.17 and OpenVINO ≥ 2024.1 read it
 
 
@@ -47,7 +46,7 @@ class GraphFacts:
 def write_onnx(
     network: DeployedNetwork, path: Path, *, size_px: int, metadata: Mapping[str, str]
 ) -> GraphFacts:
-    """Writes the network as one ONNX file: its inputs, by kind → `logits` (N, K) float32, N dynamic.
+    """Writes the network as one ONNX file: inputs and outputs by their kinds, any batch.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -71,7 +70,7 @@ def write_onnx(
             verbose=False,
             opset_version=OPSET,
             input_names=list(network.inputs),
-            output_names=[OUTPUT],
+            output_names=list(network.outputs),
             dynamic_shapes=(tuple({0: batch} for _ in example),),
         )
     if program is None:

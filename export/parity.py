@@ -22,7 +22,6 @@ from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
-from export.onnx_graph import OUTPUT
 
 Run = Callable[[Image], Logits]
 
@@ -72,8 +71,8 @@ def check_parity(network: DeployedNetwork, file: Path, probes: Mapping[str, Imag
     """
     formats: dict[str, Run] = {
         "torch": _torch(network),
-        "onnxruntime": _onnxruntime(file, network.inputs),
-        "openvino": _openvino(file, network.inputs),
+        "onnxruntime": _onnxruntime(file, network),
+        "openvino": _openvino(file, network),
     }
     results = []
     for before, after in pairwise(formats):
@@ -114,21 +113,30 @@ def compare(
 def torch_logits(network: DeployedNetwork, crops: Image) -> Logits:
     """What the trained network itself gives, in float32: (n, K)."""
     with torch.inference_mode():
-        return np.asarray(network(*network.made_of(crops)).numpy(), np.float32)
+        return np.asarray(network(*network.made_of(crops))[0].numpy(), np.float32)
 
 
 def _torch(network: DeployedNetwork) -> Run:
-    return lambda crops: torch_logits(network, crops)
+    def run(crops: Image) -> Logits:
+        with torch.inference_mode():
+            return np.asarray(torch.cat(network(*network.made_of(crops)), dim=1).numpy(), np.float32)
+
+    return run
 
 
-def _onnxruntime(file: Path, inputs: tuple[str, ...]) -> Run:
-    wanted = [(kind, kind) for kind in inputs]
+def _onnxruntime(file: Path, network: DeployedNetwork) -> Run:
+    wanted, outputs = [(kind, kind) for kind in network.inputs], list(network.outputs)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    return lambda crops: np.asarray(session.run([OUTPUT], make_inputs(wanted, crops))[0])
+    return lambda crops: np.concatenate(session.run(outputs, make_inputs(wanted, crops)), axis=1)
 
 
-def _openvino(file: Path, inputs: tuple[str, ...]) -> Run:
-    wanted = [(kind, kind) for kind in inputs]
+def _openvino(file: Path, network: DeployedNetwork) -> Run:
+    wanted = [(kind, kind) for kind in network.inputs]
     # Unless told, the plugin runs float32 networks in bfloat16 on CPUs that have it.
     compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda crops: np.array(compiled(make_inputs(wanted, crops))[OUTPUT], np.float32)
+
+    def run(crops: Image) -> Logits:
+        found = compiled(make_inputs(wanted, crops))
+        return np.concatenate([np.array(found[kind], np.float32) for kind in network.outputs], axis=1)
+
+    return run

@@ -28,9 +28,9 @@ from edge_runtime.inference.opening import open_engine
 from export.architectures import ARCHITECTURES, configure
 from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, load_weights
 from export.cost import measure_cost
-from export.deploy import DeployedNetwork
+from export.deploy import OUTPUT_COLUMNS, DeployedNetwork
 from export.golden import make_golden, write_golden
-from export.onnx_graph import OUTPUT, GraphFacts, write_onnx
+from export.onnx_graph import GraphFacts, write_onnx
 from export.parity import ParityResult, check_parity
 from export.probes import face_crops, noise_crops
 from export.provenance import collect_provenance, data_note, recipe_digest
@@ -216,7 +216,7 @@ def read_trained(architecture: str, file: Path) -> _Trained:
         recipe,
         TEMPLATES[recipe.template],
         label_names,
-        DeployedNetwork(network, config.inputs).eval(),
+        DeployedNetwork(network, config.inputs, config.outputs).eval(),
     )
 
 
@@ -254,9 +254,7 @@ def _manifest(request: ExportRequest, trained: _Trained, folder: Path) -> Manife
         ),
         labels=labels_of(trained.label_names, request.checkpoint),
         inputs=tuple(_input(kind, size) for kind in trained.network.inputs),
-        outputs=(
-            TensorSpec(kind="logits", tensor=OUTPUT, dtype="float32", shape=(len(trained.label_names),)),
-        ),
+        outputs=tuple(_output(kind, len(trained.label_names)) for kind in trained.network.outputs),
         alignment=Alignment(
             name=template.name, size_px=size, pupil_x_px=template.pupil_x_px, pupil_y_px=template.pupil_y_px
         ),
@@ -278,6 +276,11 @@ def _input(kind: str, size: int) -> TensorSpec:
     if kind == "crop":
         return TensorSpec(kind=kind, tensor=kind, dtype="uint8", shape=(size, size))
     return TensorSpec(kind=kind, tensor=kind, dtype="float32", shape=(FEATURE_LENGTHS[kind],))
+
+
+def _output(kind: str, num_classes: int) -> TensorSpec:
+    columns = OUTPUT_COLUMNS.get(kind, slice(0, num_classes))
+    return TensorSpec(kind=kind, tensor=kind, dtype="float32", shape=(columns.stop - columns.start,))
 
 
 def verify_variants(bundle: Bundle) -> list[VariantCheck]:

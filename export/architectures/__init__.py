@@ -34,6 +34,10 @@ class Config(Protocol):
     def inputs(self) -> tuple[str, ...]:
         """Kinds of what the network takes, in order; see `edge_runtime.features`."""
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Kinds of what it gives on the device: logits, and the parts of its `dimensions` where it has them."""
+
     def network(self) -> nn.Module:
         """With fresh weights; gives an output with `logits` and `features`."""
 

@@ -34,6 +34,7 @@ class Drsn18Config:
     """Sizes and loss weight."""
 
     inputs: ClassVar[tuple[str, ...]] = ("crop",)
+    outputs: ClassVar[tuple[str, ...]] = ("logits",)
 
     num_classes: int = 7  # FER2013; the paper has six (Table 1)
     unit: Literal["none", "squeeze", "shrinkage"] = "shrinkage"  # P4 Table 7

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ _STAGES = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))  # VGG16: width in units of t
 @dataclass(frozen=True, slots=True)
 class FusionConfig:
     """Sizes, features and loss weight."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("logits",)
 
     num_classes: int = 7  # FER2013; the paper has six (Table 1)
     inputs: tuple[str, ...] = ("crop", "hog", "sift")  # P4 eq. 8; the rows of Table 3 are its subsets

@@ -38,6 +38,7 @@ class HafnetConfig:
     """Sizes and loss weights."""
 
     inputs: ClassVar[tuple[str, ...]] = ("crop",)
+    outputs: ClassVar[tuple[str, ...]] = ("logits",)
 
     num_classes: int = 7  # FER2013; the paper has 7 or 8 (AffectNet)
     channels: int = 1  # grey crops, P1 §2.2(3)

@@ -37,6 +37,7 @@ class LipResnet18Config:
     """Sizes and loss weight."""
 
     inputs: ClassVar[tuple[str, ...]] = ("crop",)
+    outputs: ClassVar[tuple[str, ...]] = ("logits", "valence_arousal", "dominance")
 
     num_classes: int = 7  # FER2013; the paper has eight (P2 §2)
     channels: int = 1  # grey crops, P1 §2.2(3)

@@ -53,7 +53,7 @@ def test_every_format_gives_the_same_logits_at_every_batch_size(
     name: str, probes: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     config = NARROW[name]
-    network = DeployedNetwork(as_after_training(config.network()), config.inputs).eval()
+    network = DeployedNetwork(as_after_training(config.network()), config.inputs, config.outputs).eval()
     write_onnx(network, tmp_path / "model.onnx", size_px=96, metadata={})
     hops = check_parity(network, tmp_path / "model.onnx", probes)  # at batch 1, 3 and 8
     assert {hop.hop for hop in hops} == {"torch → onnxruntime", "onnxruntime → openvino"}

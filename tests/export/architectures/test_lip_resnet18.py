@@ -10,6 +10,7 @@ from export.architectures.lip_resnet18 import (
     LocalImportancePooling,
     StyleRecalibration,
 )
+from export.deploy import DeployedNetwork, normalise
 
 
 @pytest.mark.parametrize("side", [1, 4, 5], ids=["one place", "even", "odd"])
@@ -95,3 +96,16 @@ def test_the_dimensional_head_is_drawn_to_the_place_of_the_class() -> None:
     losses = [objective(LipOutput(logits, features, place), targets).item() for place in (there, elsewhere)]
     assert losses[0] == pytest.approx(np.log(7))
     assert losses[1] - losses[0] == pytest.approx(0.5 * (2 * 0.76) ** 2 / 3, abs=1e-5)
+
+
+def test_a_device_is_given_the_dimensions_beside_the_logits() -> None:
+    config = LipResnet18Config(width=8, groups=4)
+    network = DeployedNetwork(config.network(), config.inputs, config.outputs).eval()
+    crops = torch.randint(0, 256, (3, 96, 96), dtype=torch.uint8)
+    with torch.no_grad():
+        logits, valence_arousal, dominance = network(crops)
+        inner = network.network(normalise(crops))
+    assert config.outputs == ("logits", "valence_arousal", "dominance")
+    torch.testing.assert_close(logits, inner.logits)
+    torch.testing.assert_close(torch.cat([valence_arousal, dominance], dim=1), inner.dimensions)
+    assert inner.dimensions.abs().max() < 1
