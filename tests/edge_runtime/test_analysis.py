@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 
 import numpy as np
@@ -135,3 +136,20 @@ def test_a_class_whose_faces_are_14_px_wide_is_seen_at_best_and_never_guessed(an
     assert room.counters.classified == 0
     assert window.readable == 0
     np.testing.assert_array_equal(window.shares, 0)
+
+
+@pytest.mark.realdata
+def test_real_faces_are_counted_in_the_zones_in_which_they_are(analysis, shared_data):
+    truth = json.loads((shared_data / "videos" / "mosaic_1080p.json").read_text("utf-8"))
+    row_of = np.digitize([y + h / 2 for _, y, _, h in truth["boxes_xywh"][0]], [360, 720])
+    rows = {
+        name: [(0, top), (1, top), (1, min(1, top + 1 / 3)), (0, min(1, top + 1 / 3))]
+        for name, top in (("back", 0.0), ("middle", 1 / 3), ("front", 2 / 3))
+    }
+    room = analysis(zones={"students": rows}, room={"min_group": 1}, inference={"readable_width_px": 16})
+    with Film(shared_data / "videos" / "mosaic_1080p.mp4") as film:
+        (window,) = windows_of(room, [film.read() for _ in range(50)])
+    readable = [zone.readable for zone in window.zones.values()]
+    for count, expected in zip(readable, np.bincount(row_of), strict=True):
+        assert abs(count - expected) <= 1  # of about 8 faces a row
+    assert window.readable == pytest.approx(sum(readable), abs=1)

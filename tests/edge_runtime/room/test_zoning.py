@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_runtime.config import DeploymentSection
 from edge_runtime.room.aggregation import WindowAggregator
@@ -201,6 +203,25 @@ def test_of_three_zones_the_smallest_that_could_be_told_hides_the_one_that_may_n
         "middle": True,
         "back": True,
     }
+
+
+@given(counts=st.lists(st.integers(0, 20), min_size=1, max_size=6), min_group=st.integers(1, 10))
+def test_whatever_the_zones_nobody_can_subtract_down_to_a_few_people(counts, min_group):
+    section = ZonesSection(students={f"z{number}": LEFT for number in range(len(counts))})
+    faces = {
+        1000 * zone + number: (zone + 1, HAPPY)
+        for zone, count in enumerate(counts)
+        for number in range(count)
+    }
+    told = protect(window_of(RoomZones(section), [faces]), LABELS, min_group)
+    hidden = [count for zone, count in zip(told.zones.values(), counts, strict=False) if zone.suppressed]
+    assert all(
+        count >= min_group
+        for zone, count in zip(told.zones.values(), counts, strict=False)
+        if not zone.suppressed
+    )
+    if any(not zone.suppressed for zone in told.zones.values()):
+        assert sum(hidden) == 0 or sum(hidden) >= min_group
 
 
 @pytest.mark.parametrize(("tells_teacher", "told"), [(False, None), (True, 1.0)])
