@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= simulated://students=24,seed=7,teacher=true,lesson_s=150
 
-.PHONY: help demo test check bench bench-fleet bench-history docs format clean
+.PHONY: help demo test check bench bench-fleet bench-history bench-dashboard docs format clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -33,6 +33,9 @@ bench-history: $(VENV)/.dev  ## 30 days of 30 rooms in SQLite: how long the room
 
 docs: $(VENV)/.dev  ## docs/configuration.md, from the schema
 	$(BIN)/roomtone config docs > docs/configuration.md
+
+bench-dashboard: $(VENV)/.dev  ## 1,000 devices, one dashboard: from publishing to the pixel in Chromium
+	$(BIN)/python tests/bench/dashboard.py $(DASHBOARD)
 
 format: $(VENV)/.dev  ## mends what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -83,6 +83,7 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
         picture.patterns,
         name="roomtone-dashboard",
         reconnect_max_s=RECONNECT_MAX_S,
+        qos=0,
     )
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))

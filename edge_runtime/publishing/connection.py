@@ -229,11 +229,11 @@ class Connection:
         keepalive_s = self._endpoint.keepalive_s if client is None else client.keepalive
         return time.monotonic() - self._heard_s > keepalives * keepalive_s
 
-    def subscribe(self, topic: str) -> int:
-        """Asks for messages at QoS 1; the answer comes with `take_subscribe_answers`."""
+    def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> int:
+        """Asks for messages; the answer comes with `take_subscribe_answers`."""
         if self._client is None:
             return 0
-        _, mid = self._client.subscribe(topic, qos=1)
+        _, mid = self._client.subscribe(topic, qos=qos)
         return mid or 0
 
     def publish(

@@ -35,10 +35,12 @@ class Subscription:
     Args:
         endpoint: the broker.
         protocol: as `mqtt.protocol` of the configuration.
-        patterns: filters, subscribed to at QoS 1 on every connection.
+        patterns: filters, subscribed to on every connection.
         name: what the client id begins with; of a session, the whole of it.
         reconnect_max_s: longest pause between attempts to connect.
         session: one that outlives the connection; None: it ends with it.
+        qos: 1 for who must not miss an event. 0 for who looks at the present: a broker queues QoS 1 up to a limit
+            (Mosquitto: 1000), and of the retained values of more than a hundred devices it would drop the rest.
 
     Attributes:
         problem: what is wrong with the broker; None while all is well.
@@ -56,13 +58,14 @@ class Subscription:
         name: str,
         reconnect_max_s: float = RECONNECT_MAX_S,
         session: Session | None = None,
+        qos: Literal[0, 1] = 1,
     ) -> None:
         self.problem: BrokerError | None = None
         self.dropped = self.connections = 0
         self.is_resumed = False
         self._endpoint, self._choice, self._patterns = endpoint, ProtocolChoice(protocol), tuple(patterns)
         self._client_id = name if session is not None else f"{name}-{secrets.token_hex(4)}"
-        self._session = session
+        self._session, self._qos = session, qos
         self._messages: deque[Message] = deque()
         self._wake = threading.Event()
         self._backoff = Backoff(RECONNECT_MIN_S, reconnect_max_s)
@@ -97,7 +100,7 @@ class Subscription:
         )
         self._connection, self.problem = connection, None
         self.connections, self.is_resumed = self.connections + 1, connection.is_resumed
-        self._filters = {connection.subscribe(pattern): pattern for pattern in self._patterns}
+        self._filters = {connection.subscribe(pattern, self._qos): pattern for pattern in self._patterns}
 
     def next_messages(self, timeout_s: float) -> list[Message]:
         """Waits for something to come, takes all of it, and looks after the connection."""

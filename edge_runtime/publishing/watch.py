@@ -55,7 +55,7 @@ def watch(
     board, endpoint = RoomBoard(), Endpoint.from_section(mqtt, credentials)
     deadline_s = None if duration_s is None else time.monotonic() + duration_s
     with (
-        Subscription(endpoint, mqtt.protocol, board.patterns, name="roomtone-watch") as subscription,
+        Subscription(endpoint, mqtt.protocol, board.patterns, name="roomtone-watch", qos=0) as subscription,
         ExitStack() as stack,
         suppress(KeyboardInterrupt),
     ):

@@ -87,7 +87,8 @@ class School:
     def _subscribers(self) -> list[int]:
         """How often the page's side and the history's side of the dashboard have subscribed so far."""
         log = (self.folder / "mosquitto.log").read_text()
-        return [log.count(f"Sending SUBACK to roomtone-{name}") for name in ("dashboard", "collect")]
+        sides = ["dashboard"] if "--no-collect" in self._options else ["dashboard", "collect"]
+        return [log.count(f"Sending SUBACK to roomtone-{side}") for side in sides]
 
     def stop(self) -> None:
         """Ends it as systemd would, and looks whether it ended well."""
@@ -100,6 +101,12 @@ class School:
 
     def log(self) -> str:
         return (self.folder / "dashboard.log").read_text()
+
+    def resident_mb(self) -> float:
+        """Memory of the dashboard's process."""
+        assert self._dashboard is not None
+        status = Path(f"/proc/{self._dashboard.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def say(self, topic: str, payload: Any, *, retain: bool = False) -> None:
         """Publishes, and waits until the broker has it."""
