@@ -1,14 +1,18 @@
-"""Home Assistant's own code as a judge: its schemas and its template engine, in an environment of its own.
+"""Home Assistant's own code as a judge, in environments of its own beside the one of the tests.
 
-The newest release that Python 3.11 can install knows every platform and every option that we use, but not yet
-the one message per device; so each component of that message is judged as the single message into which Home
-Assistant turns it. What it demands of the message as a whole is in `test_discovery.py`.
+`judged` asks its schemas and its template engine. The newest release for Python 3.11 knows every platform and every
+option that we use, but not yet the one message per device, so each component of that message is judged as the
+single message into which Home Assistant turns it.
+
+`HomeAssistant` is a later one at work, with its MQTT integration on a real broker; it needs Python 3.13.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,57 +22,30 @@ from typing import Any
 import pytest
 from npm_tools import cache
 
-VERSION = "2024.3.3"
-# What its MQTT integration imports, out of the 60 packages that the whole of it requires.
-PACKAGES = (
-    *(
-        "aiohttp",
-        "aiohttp-fast-url-dispatcher",
-        "aiohttp-zlib-ng",
-        "async-interrupt",
-        "attrs",
-        "awesomeversion",
-    ),
-    *("atomicwrites-homeassistant", "bcrypt", "certifi", "ciso8601", "cryptography", "ifaddr", "Jinja2"),
-    *("lru-dict", "orjson", "packaging", "PyJWT", "python-slugify", "PyYAML", "typing-extensions"),
-    *("ulid-transform", "voluptuous", "voluptuous-serialize", "yarl"),
-)
-JUDGE = Path(__file__).with_name("home_assistant_judge.py")
+HERE = Path(__file__).parent
+INSTALL_TIMEOUT_S = 300
 
 
-def home_assistant() -> Path:
-    """The interpreter of an environment with Home Assistant in it; skips the test where it cannot be had."""
-    folder = cache() / f"homeassistant-{VERSION}-py{sys.version_info.major}{sys.version_info.minor}"
+def _environment(name: str, interpreter: Path) -> Path:
+    """The interpreter of an environment with these requirements; skips the test where they cannot be had."""
+    requirements = HERE / "requirements" / f"{name}.txt"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    folder = cache() / f"{name}-{digest}"
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, capture_output=True)
-        _pip(python, "--no-deps", f"homeassistant=={VERSION}")
-        _pip(python, *_pinned(folder))
+        subprocess.run([interpreter, "-m", "venv", "--clear", folder], check=True, capture_output=True)
+        command = [python, "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check"]
+        done = subprocess.run(
+            [*command, "--no-deps", "--only-binary=:all:", "-r", requirements],
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.skip(f"{name} cannot be installed here: {done.stderr.strip()[-300:]}")
         (folder / "installed").touch()
     return python
-
-
-def _pip(python: Path, *arguments: str) -> None:
-    command = [str(python), "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*command, "--only-binary=:all:", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if done.returncode != 0:
-        pytest.skip(f"Home Assistant {VERSION} cannot be installed here: {done.stderr.strip()[-300:]}")
-
-
-def _pinned(folder: Path) -> list[str]:
-    """The versions that Home Assistant itself asks for."""
-    (metadata,) = folder.glob("lib/*/site-packages/homeassistant-*.dist-info/METADATA")
-    asked = re.findall(
-        r"^Requires-Dist: ([\w.-]+) ?\(?(==[\w.]+)?", metadata.read_text("utf-8"), re.MULTILINE
-    )
-    versions = {name.lower(): version for name, version in asked}
-    return [f"{package}{versions.get(package.lower(), '')}" for package in PACKAGES]
 
 
 def judged(
@@ -89,9 +66,69 @@ def judged(
         "messages": {topic: payload.decode() for topic, payload in messages.items()},
         "entities": entities,
     }
-    done = subprocess.run(
-        [home_assistant(), JUDGE], input=json.dumps(question), capture_output=True, text=True, check=False
-    )
+    command = [_environment("home-assistant-judge", _python("3.11")), HERE / "home_assistant_judge.py"]
+    done = subprocess.run(command, input=json.dumps(question), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     answer: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return answer
+
+
+class HomeAssistant:
+    """A real Home Assistant, connected to a broker; a context manager that ends it."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        python = _environment("home-assistant-live", _python("3.13"))
+        folder.mkdir()
+        (folder / "configuration.yaml").touch()
+        self.log = folder / "log"
+        self._log = self.log.open("wb")
+        self._process = subprocess.Popen(
+            [python, HERE / "home_assistant_live.py", str(port), folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+
+    def states(self) -> dict[str, str]:
+        """Entity id → state, of all that it knows."""
+        answer: dict[str, str] = self._ask({})
+        return answer
+
+    def call(self, service: str, entity_id: str, **data: str) -> None:
+        """Does what a person does by a click: `switch.turn_off`."""
+        self._ask({"service": service, "data": {"entity_id": entity_id, **data}})
+
+    def _ask(self, question: dict[str, Any]) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, self.log.read_text("utf-8")
+        return json.loads(line)
+
+    def __enter__(self) -> HomeAssistant:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._process, self._log:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(20)
+
+
+def _python(version: str) -> Path:
+    """An interpreter of this version; skips the test without one."""
+    if sys.version.startswith(f"{version}."):
+        return Path(sys.executable)
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [
+        *sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}")),
+        shutil.which(f"python{version}"),
+    ]
+    for candidate in filter(None, found):
+        probe = subprocess.run([candidate, "-c", "import ensurepip"], capture_output=True, check=False)
+        if probe.returncode == 0:
+            return Path(candidate)
+    pytest.skip(f"this Home Assistant needs Python {version}")
