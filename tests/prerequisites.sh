@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside Python packages: mosquitto, a real broker; openssl, for its certificates; PostgreSQL, for
-# the history; Chromium, for the dashboard. Installed through apt where that is permitted.
+# the history; Chromium, for the dashboard; systemd, whose tools judge the unit. Installed through apt where that is permitted.
 set -eu
 PATH="$PATH:/usr/sbin"
 missing=""
@@ -10,6 +10,7 @@ done
 # Debian keeps the server's programs off the path.
 command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || missing="$missing chromium"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from edge_runtime.frames.address import device_path, endpoint, is_network, masked
+from edge_runtime.frames.address import (
+    device_path,
+    endpoint,
+    is_network,
+    masked,
+    with_login,
+    without_login,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +82,26 @@ def test_a_url_without_a_host_or_with_a_wrong_port_is_refused_without_repeating_
         endpoint(url)
 
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "bare", "user", "password"),
+    [
+        ("rtsp://10.0.0.7/live", "rtsp://10.0.0.7/live", None, None),
+        ("rtsp://admin@10.0.0.7/live", "rtsp://10.0.0.7/live", "admin", None),
+        ("rtsp://admin:pw@10.0.0.7:554/live?x=1", "rtsp://10.0.0.7:554/live?x=1", "admin", "pw"),
+        ("rtsp://admin:p%2Fw%40@10.0.0.7", "rtsp://10.0.0.7", "admin", "p/w@"),
+        ("mqtt://cam:pa:ss@broker", "mqtt://broker", "cam", "pa:ss"),
+    ],
+    ids=["none", "user only", "both", "encoded", "a colon in the password"],
+)
+def test_user_and_password_are_taken_from_an_address_and_put_back(
+    url: str, bare: str, user: str | None, password: str | None
+) -> None:
+    assert without_login(url) == (bare, user, password)
+    if user is not None:
+        assert without_login(with_login(bare, user, password)) == (bare, user, password)
+
+
+def test_an_address_that_has_a_user_keeps_it() -> None:
+    assert with_login("rtsp://admin:pw@10.0.0.7", "other", "x") == "rtsp://admin:pw@10.0.0.7"

@@ -53,6 +53,22 @@ def test_a_backend_that_is_named_runs(tiny_bundle, backend):
     assert choice.reason == "as configured"
 
 
+@pytest.mark.parametrize(
+    ("prefer", "backend", "reason"),
+    [
+        (("openvino fp32", "onnxruntime fp32"), "openvino", "preferred here"),
+        (("onnxruntime int8", "openvino fp32"), "openvino", "preferred here"),
+        (("onnxruntime int8",), "onnxruntime", "best of the bundle here"),
+        ((), "onnxruntime", "best of the bundle here"),
+    ],
+    ids=["the first", "the first that the bundle offers", "none that the bundle offers", "none"],
+)
+def test_the_board_s_order_goes_before_the_bundle_s(tiny_bundle, seal_bundle, prefer, backend, reason):
+    seal_bundle(tiny_bundle, variants=[ORT, OPENVINO])
+    choice = choose(tiny_bundle, prefer=prefer)
+    assert (choice.variant.backend, choice.reason) == (backend, reason)
+
+
 def test_what_the_bundle_does_not_offer_cannot_be_had(tiny_bundle):
     with pytest.raises(EngineError, match="no variant for auto int8") as caught:
         choose(tiny_bundle, precision="int8")

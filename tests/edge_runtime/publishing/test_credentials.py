@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.credential_files import environment_beside
 from edge_runtime.errors import ConfigurationError
 from edge_runtime.publishing.credentials import Credentials, load_credentials
 
@@ -62,3 +63,29 @@ def test_a_password_without_a_user_is_a_fault() -> None:
 def test_a_password_never_shows(show: object) -> None:
     assert "s3cret" not in show(Credentials("camera", "s3cret"))  # type: ignore[operator]
     assert "camera" in show(Credentials("camera", "s3cret"))  # type: ignore[operator]
+
+
+def test_a_certificate_and_its_key_lie_among_the_credentials(tmp_path: Path) -> None:
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    (tmp_path / "mqtt_client_cert").touch()
+    with pytest.raises(ConfigurationError, match="go together"):
+        load_credentials(environ)
+    (tmp_path / "mqtt_client_key").touch()
+    found = load_credentials(environ)
+    assert (found.client_cert, found.client_key) == (
+        tmp_path / "mqtt_client_cert",
+        tmp_path / "mqtt_client_key",
+    )
+
+
+@pytest.mark.parametrize("given", ["", "site.toml"], ids=["a folder", "a file in it"])
+def test_a_configuration_s_own_credentials_are_found_beside_it(tmp_path: Path, given: str) -> None:
+    assert "CREDENTIALS_DIRECTORY" not in environment_beside([tmp_path / given], {})
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "site.toml").touch()
+    found = environment_beside([tmp_path / given], {"HOME": "/"})
+    assert found == {"HOME": "/", "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert (
+        environment_beside([tmp_path], {"CREDENTIALS_DIRECTORY": "/run/x"})["CREDENTIALS_DIRECTORY"]
+        == "/run/x"
+    )
