@@ -41,6 +41,10 @@ _DEVICE: Final = {
         "edge_runtime.commands.doctor:app",
         "What is wrong with this device, and what to do about it.",
     ),
+    "support-bundle": (
+        "edge_runtime.commands.support_bundle:app",
+        "An archive for a bug report, without secrets and without pictures.",
+    ),
     "dashboard": ("edge_runtime.commands.dashboard:app", "All rooms of a broker in a browser."),
     "collect": (
         "edge_runtime.commands.collect:app",

@@ -14,8 +14,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def doctor(
     config: Annotated[
-        Path | None,
-        typer.Option(help="TOML file, or folder of layers; a built-in trial configuration when absent"),
+        list[Path] | None,
+        typer.Option(help="TOML file, or folder of layers; may be repeated. A built-in trial when absent"),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="look at this camera instead of the configured one")
@@ -52,10 +52,10 @@ def doctor(
     from edge_runtime.provisioning.doctor.examination import examine
     from edge_runtime.provisioning.doctor.report import table
 
-    settings, found = read(config)
+    settings, found = read(config or [])
     if settings is not None:
         settings = override(settings, {"camera": {"source": source}, "mqtt": broker_section(broker)})
-    environ = environment_beside([config] if config is not None else [])
+    environ = environment_beside(config or [])
     if credentials is not None:
         environ["CREDENTIALS_DIRECTORY"] = str(credentials)
     groups = groups_of(found, settings, environ)

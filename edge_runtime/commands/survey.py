@@ -17,7 +17,10 @@ def survey(
         str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file, for camera, detector and bundle; the defaults when absent")
+        list[Path] | None,
+        typer.Option(
+            help="TOML file, or folder of layers, for camera, detector and bundle; the defaults when absent"
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="how long to look")] = 60.0,
     every: Annotated[float, typer.Option(min=0.1, max=60, help="seconds between two thorough looks")] = 1.0,
@@ -44,23 +47,24 @@ def survey(
 
     from rich.console import Console
 
-    from edge_runtime.bundle import default_bundle_path, open_bundle
     from edge_runtime.commands.overrides import override
     from edge_runtime.commands.progress import work_progress
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
+    from edge_runtime.credential_files import environment_beside
     from edge_runtime.frames.opening import open_source
     from edge_runtime.survey.drawing import draw, save
     from edge_runtime.survey.report import Room
     from edge_runtime.survey.surveyor import Surveyor, watch
     from edge_runtime.survey.tables import show
+    from edge_runtime.updates.starting import bundle_in_force
 
-    settings = trial_config() if config is None else load_config(config)
+    settings = load_config(*config) if config else trial_config()
     settings = override(settings, {"camera": {"source": source}})
-    manifest = open_bundle(settings.inference.bundle or default_bundle_path()).manifest
+    bundle, _ = bundle_in_force(settings)
     with (
-        open_source(settings.camera) as camera,
-        Surveyor(settings, manifest, waits_for_scans=not camera.is_live, every_s=every) as surveyor,
+        open_source(settings.camera, environ=environment_beside(config or [])) as camera,
+        Surveyor(settings, bundle.manifest, waits_for_scans=not camera.is_live, every_s=every) as surveyor,
     ):
         with work_progress() as progress, suppress(KeyboardInterrupt):
             task = progress.add_task("surveying", total=round(seconds), note="")

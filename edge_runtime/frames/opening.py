@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +16,9 @@ from edge_runtime.frames.frame import FrameSource
 from edge_runtime.frames.live import LiveCamera
 
 
-def open_source(camera: CameraSection, *, camera_id: str = "camera") -> FrameSource:
+def open_source(
+    camera: CameraSection, *, camera_id: str = "camera", environ: Mapping[str, str] | None = None
+) -> FrameSource:
     """Opens what `camera.source` names.
 
     =============================================  ==========================================================
@@ -27,6 +30,11 @@ def open_source(camera: CameraSection, *, camera_id: str = "camera") -> FrameSou
     =============================================  ==========================================================
 
     A live camera that is not there at present is no error; see `LiveCamera`.
+
+    Args:
+        camera: names the source.
+        camera_id: what the frames are labelled with.
+        environ: names the folder of a network camera's login; the process's own environment when None.
 
     Raises:
         SourceUnavailableError: the film or folder is missing or holds no frames, or the url names no host.
@@ -46,8 +54,8 @@ def open_source(camera: CameraSection, *, camera_id: str = "camera") -> FrameSou
             raise SourceUnavailableError(
                 masked(source), f"the url {exc}", hint="percent-encode / @ : ? and # in a password"
             ) from exc
-        if (user := read_credential("camera_username")) is not None:
-            source = with_login(source, user, read_credential("camera_password"))
+        if (user := read_credential("camera_username", environ)) is not None:
+            source = with_login(source, user, read_credential("camera_password", environ))
         return LiveCamera(source, camera, camera_id=camera_id)
     if device_path(source) is not None:
         return LiveCamera(source, camera, camera_id=camera_id)

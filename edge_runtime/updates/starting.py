@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from edge_runtime.config import InferenceSection
+from edge_runtime.bundle import Bundle, open_bundle
+from edge_runtime.config import Config, InferenceSection
 from edge_runtime.errors import BundleError, EngineError
 from edge_runtime.inference.opening import Choice, open_engine
+from edge_runtime.outlet import state_directory
+from edge_runtime.updates.installing import open_slots
 from edge_runtime.updates.slots import Running, Slots
 
 _log = logging.getLogger(__name__)
@@ -37,3 +40,18 @@ def start(slots: Slots, inference: InferenceSection) -> tuple[Running, Choice]:
         notes = "; ".join(filter(None, (running.problem, *passed_over)))
         return running, replace(choice, reason=f"{choice.reason}; {notes}"[:500]) if notes else choice
     raise AssertionError  # the bundle that ships is the last of them
+
+
+def bundle_in_force(config: Config) -> tuple[Bundle, str]:
+    """The bundle that a start would try first, for those who only look; no engine is opened.
+
+    Returns:
+        The bundle, and why it is not the one that it should be; empty when it is.
+
+    Raises:
+        BundleError: the configured bundle cannot be opened.
+    """
+    if (named := config.inference.bundle) is not None:
+        return open_bundle(named), ""
+    running = open_slots(config.updates, state_directory()).running()
+    return running.bundle, running.problem

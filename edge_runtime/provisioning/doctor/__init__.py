@@ -12,7 +12,7 @@ doctor.py          all of them, in groups                         → Group
 examination.py     groups side by side, each check within its time → Report
 report.py          for people and for programs
 
-config, found = read(Path("config.toml"))
+config, found = read([Path("config.toml")])
 report = examine(groups_of(found, config))
 report.exit_code()
 """

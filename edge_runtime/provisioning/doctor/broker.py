@@ -30,7 +30,6 @@ from edge_runtime.publishing.topics import COMMANDS, ROLES, Leaf, Topics
 _ANSWER_S: Final = 5.0  # for a PUBACK or SUBACK
 _RETAINED_S: Final = 0.5  # retained messages follow the SUBACK at once
 _RENEW_WITHIN_DAYS: Final = 14
-_HOME_ASSISTANT_STATUS: Final = "homeassistant/status"
 
 
 class BrokerExamination:
@@ -192,7 +191,7 @@ class BrokerExamination:
         if silent:
             yield fail(f"no answer for {', '.join(silent)}", "is the broker overloaded? Try again")
         if not refused and not silent:
-            yield ok(f"{', '.join(topic.removeprefix(self._topics.base + '/') for topic in topics)}")
+            yield ok(", ".join(topic.removeprefix(f"{self._topics.base}/") for topic in topics))
 
     def listeners(self) -> Finding:
         """Whether anybody has subscribed to the events (MQTT 5.0 §3.4.2.1, reason code 16)."""
@@ -228,20 +227,22 @@ class BrokerExamination:
 
     def home_assistant(self) -> Finding:
         """Looks for Home Assistant's birth message, or for somebody who listens to discovery."""
-        answer = self._ask_to_subscribe([_HOME_ASSISTANT_STATUS]).get(_HOME_ASSISTANT_STATUS)
-        word = None if answer is None or answer.is_refusal else self._retained(_HOME_ASSISTANT_STATUS)
+        discovery = self._config.discovery
+        status = f"{discovery.prefix}/status"
+        answer = self._ask_to_subscribe([status]).get(status)
+        word = None if answer is None or answer.is_refusal else self._retained(status)
         if word is not None:
-            return ok(f"seen: {_HOME_ASSISTANT_STATUS} says {word}", status=word)
+            return ok(f"seen: {status} says {word}", status=word)
         if self._connection.protocol == "5":
             # A device that does not exist, so that an empty configuration takes nothing away.
-            probe = f"homeassistant/device/roomtone-doctor-{secrets.token_hex(4)}/config"
+            probe = f"{discovery.prefix}/device/roomtone-doctor-{secrets.token_hex(4)}/config"
             heard = self._ask_to_publish([probe]).get(probe)
             if heard is not None and not heard.is_refusal and not heard.nobody_listens:
-                return ok("somebody listens to its discovery topics", status="listens")
-        return skipped(
-            "no sign of it on this broker (its birth message is not retained unless it is told to)",
-            "only needed where Home Assistant shows the rooms",
-        )
+                return ok(f"somebody listens to {discovery.prefix}/…/config", status="listens")
+        what = "no sign of it on this broker (its birth message is not retained unless it is told to)"
+        if discovery.enabled:
+            return warn(what, f"does Home Assistant use this broker, and the prefix {discovery.prefix}?")
+        return skipped(what, "only needed where Home Assistant shows the rooms: [discovery] enabled = true")
 
     def _retained(self, topic: str) -> str | None:
         """The retained value that follows a subscription, None when there is none or it is no text."""
@@ -290,12 +291,12 @@ def published_topics(topics: Topics) -> list[str]:
 
 def command_topics(topics: Topics) -> list[str]:
     """Every topic that a device subscribes to."""
-    settable = [f"{topics.base}/{leaf}" for leaf in Leaf if leaf.endswith("/set")]
-    return [*settable, *(topics.request(command) for command in COMMANDS)]
+    found = [f"{topics.base}/{leaf}" for leaf in Leaf if _is_command(leaf) and leaf is not Leaf.REQUEST]
+    return [*found, *(topics.request(command) for command in COMMANDS)]
 
 
 def _is_command(leaf: Leaf) -> bool:
-    return leaf.endswith("/set") or leaf is Leaf.REQUEST
+    return leaf is Leaf.REQUEST or leaf.endswith("/set")
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -46,18 +46,26 @@ class Footage:
     is_frozen: bool
 
 
-def camera_checks(config: Config) -> list[Check]:
-    """Checks of the source."""
+def camera_checks(config: Config, environ: Mapping[str, str] | None = None) -> list[Check]:
+    """Checks of the source.
+
+    Args:
+        config: names it.
+        environ: where a network camera's login is looked for; the process's own environment when None.
+    """
     camera = config.camera
     limit_s = camera.open_timeout_s + camera.read_timeout_s + _START_S + _MEASURE_S + 5.0
-    return [Check("camera", "camera", lambda: look(config), limit_s=limit_s)]
+    return [Check("camera", "camera", lambda: look(config, environ), limit_s=limit_s)]
 
 
-def look(config: Config, measure_s: float = _MEASURE_S) -> Iterator[Finding]:
+def look(
+    config: Config, environ: Mapping[str, str] | None = None, measure_s: float = _MEASURE_S
+) -> Iterator[Finding]:
     """Opens the camera, looks for a few seconds, and closes it.
 
     Args:
         config: names the source.
+        environ: see `camera_checks`.
         measure_s: for how long.
     """
     name = masked(config.camera.source.strip())
@@ -69,7 +77,7 @@ def look(config: Config, measure_s: float = _MEASURE_S) -> Iterator[Finding]:
     # One attempt; the pause before a second one would only take time here.
     patient = _without_pauses(config.camera)
     try:
-        with open_source(patient, camera_id=config.device.device) as source:
+        with open_source(patient, camera_id=config.device.device, environ=environ) as source:
             if isinstance(source, LiveCamera) and not _opens(source, patient.open_timeout_s + _START_S):
                 yield _unopened(name, source)
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime.config import Config, trial_config
@@ -11,25 +12,25 @@ from edge_runtime.lawful import check_lawful
 from edge_runtime.provisioning.doctor.check import Check, Finding, fail, ok, warn
 
 
-def read(file: Path | None) -> tuple[Config | None, Finding]:
+def read(paths: Sequence[Path]) -> tuple[Config | None, Finding]:
     """Reads a configuration; the finding says how that went.
 
     Args:
-        file: TOML; the built-in trial when None.
+        paths: TOML files or folders of layers; the built-in trial when there is none.
 
     Returns:
         The configuration, or None where it has faults.
     """
-    if file is None:
+    if not paths:
         return trial_config(), warn(
             "no --config: the built-in trial is looked at",
             "roomtone doctor --config FILE looks at this device's own",
         )
     try:
-        config = load_config(file)
+        config = load_config(*paths)
     except ConfigurationError as error:
         return None, fail(str(error), error.hint, faults=len(error.faults))
-    return config, ok(f"{file} is valid")
+    return config, ok(f"{', '.join(map(str, paths))} is valid")
 
 
 def lawful(config: Config) -> Finding:

@@ -41,8 +41,8 @@ def groups_of(
     broker = BrokerExamination(config, environ)
     return [
         *groups,
-        Group("camera", camera_checks(config)),
-        Group("engine", engine_checks(config.inference)),
+        Group("camera", camera_checks(config, environ)),
+        Group("engine", engine_checks(config)),
         Group(
             "broker",
             [*certificate_checks(_with_certificate(config.mqtt, environ)), *broker.checks()],

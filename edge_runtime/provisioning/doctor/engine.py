@@ -5,32 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from edge_runtime.bundle import default_bundle_path, open_bundle
-from edge_runtime.config import InferenceSection
+from edge_runtime.config import Config, InferenceSection
 from edge_runtime.inference.trials import Trial, try_variants
 from edge_runtime.provisioning.doctor.check import Check, Finding, Status, fail, ok, skipped, warn
+from edge_runtime.updates.starting import bundle_in_force
 
 _LIMIT_S: Final = 90.0  # OpenVINO compiles for half a minute on a slow board
 
 
-def engine_checks(inference: InferenceSection) -> list[Check]:
-    """Checks of the bundle and its engines."""
+def engine_checks(config: Config) -> list[Check]:
+    """Checks of the bundle that a start would run, and of its engines."""
     return [
-        Check("bundle", "bundle", lambda: bundle(inference)),
-        Check("engine", "engine", lambda: list(engines(inference)), needs=("bundle",), limit_s=_LIMIT_S),
+        Check("bundle", "bundle", lambda: bundle(config)),
+        Check("engine", "engine", lambda: list(engines(config)), needs=("bundle",), limit_s=_LIMIT_S),
     ]
 
 
-def bundle(inference: InferenceSection) -> Finding:
+def bundle(config: Config) -> Finding:
     """Whether it is whole; what opening it raises is the finding otherwise."""
-    opened = open_bundle(inference.bundle or default_bundle_path())
+    opened, problem = bundle_in_force(config)
     name = f"{opened.manifest.name} {opened.manifest.version}"
+    if problem:
+        what = f"{name} stands in: {problem}"
+        return warn(
+            what, "install the bundle again: roomtone bundle install", name=name, digest=opened.digest
+        )
     return ok(f"{name}: every digest holds", name=name, digest=opened.digest)
 
 
-def engines(inference: InferenceSection) -> Iterator[Finding]:
+def engines(config: Config) -> Iterator[Finding]:
     """One finding for each variant, and one for whether the configured choice runs."""
-    opened = open_bundle(inference.bundle or default_bundle_path())
+    opened, _ = bundle_in_force(config)
+    inference = config.inference
     trials = try_variants(opened, threads=inference.threads)
     wanted = [trial for trial in trials if _is_wanted(trial, inference)]
     runs = any(trial.result == "ok" for trial in wanted)

@@ -102,7 +102,7 @@ def test_home_assistant_is_seen_by_its_birth_message_or_by_its_ears(
     config = config_for(mosquitto.mqtt, tmp_path)
     assert statuses(examine_broker(config), "home_assistant") == ["skipped"]
     with Listener(mosquitto, pattern="homeassistant/+/+/config") as assistant:
-        assert "listens to its discovery" in told(examine_broker(config), "home_assistant")
+        assert "listens to homeassistant" in told(examine_broker(config), "home_assistant")
         assistant.client.publish("homeassistant/status", b"online", qos=1, retain=True).wait_for_publish(5)
     assert "says online" in told(examine_broker(config), "home_assistant")
 

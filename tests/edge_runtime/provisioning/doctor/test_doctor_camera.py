@@ -19,7 +19,7 @@ def findings(source: str, tmp_path: Path, **camera: object) -> dict[str, tuple[s
     )
     return {
         found.title or "camera": (str(found.status), f"{found.what} → {found.next_step}")
-        for found in look(config, 0.6)
+        for found in look(config, measure_s=0.6)
     }
 
 
