@@ -1,8 +1,8 @@
 """Taking secrets out of text that goes to strangers: what is known to be secret, and what looks like it.
 
 Two nets. *Known*: this device's own passwords and keys, wherever and however they are written (plain, as in a url,
-as in JSON, in HTTP's Basic). *Likely*: urls with credentials, `password = …`, private keys, and long runs of base64,
-which may be a picture.
+as in JSON, in HTTP's Basic). *Likely*: urls with credentials, `password = …`, private keys, long runs of
+base64 and lines that are no text, which may be a picture.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _AUTHORIZATION: Final = re.compile(
 _OPTION: Final = re.compile(rf"(--{_NAME}[ =]|\s-P )\s*{_VALUE}", re.IGNORECASE)
 _ASSIGNMENT: Final = re.compile(rf"([\"']?\b{_NAME}[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE)
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+_NO_TEXT: Final = re.compile(r"[^\n]*[\x00-\x08\x0e-\x1f\x7f\ufffd][^\n]*")
 _LONG_RUN: Final = re.compile(r"[A-Za-z0-9+/_-]{160,}={0,2}")
 _SECRET_VARIABLE: Final = re.compile(r"(?:.*_)?(?:PASSWORD|PASSPHRASE|SECRET|TOKEN|KEY)", re.IGNORECASE)
 
@@ -56,6 +58,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without them."""
+        text = _NO_TEXT.sub("[a line that is no text, left out]", _COLOURS.sub("", text))
         text = _KEY_BLOCK.sub(f"[private key {MASK}]", text)
         for known in self._known:
             text = known.sub(MASK, text)
