@@ -100,11 +100,19 @@ class _LazyGroup(TyperGroup):
             return None
         command = typer.main.get_command(_load(cmd_name))
         command.name = cmd_name
+        _keep_examples_apart(command)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in (_DEVICE | _WORKSTATION).items()])
+
+
+def _keep_examples_apart(command: Any) -> None:
+    """Docstrings are raw and spell click's backspace out, with which a paragraph keeps its lines."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    for part in getattr(command, "commands", {}).values():
+        _keep_examples_apart(part)
 
 
 def _load(name: str) -> typer.Typer:

@@ -36,6 +36,13 @@ def test_each_command_explains_itself(command: str) -> None:
     assert f"roomtone {command}" in done.stdout
 
 
+@pytest.mark.parametrize("command", [("run",), ("config", "show")], ids="-".join)
+def test_each_example_of_a_help_text_has_a_line_of_its_own(command: tuple[str, ...]) -> None:
+    shown = roomtone(*command, "--help").stdout
+    assert "\\b" not in shown
+    assert len(re.findall(rf"^ *roomtone {' '.join(command)} ", shown, re.MULTILINE)) >= 2
+
+
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
     assert roomtone("fly").returncode == 2
 
