@@ -63,6 +63,7 @@ _DEVICE: Final = {
         "edge_runtime.commands.bundle:app",
         "Look into model bundles, verify, sign, install and activate them.",
     ),
+    "fleet": ("edge_runtime.commands.fleet:app", "Roll a bundle out to all devices of a broker."),
 }
 # package → the extra that brings it
 _EXTRAS: Final = {

@@ -18,6 +18,7 @@ from edge_runtime.updates.slots import Slot, Slots
 _log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.5
+_CANCEL_S: Final = 20.0  # for an update to end that is asked to; a check that is under way is not cut short
 
 
 class RemoteUpdates:
@@ -31,7 +32,8 @@ class RemoteUpdates:
 
     def __init__(self, slots: Slots, config: Config, report: Callable[[], Mapping[str, Scalar]]) -> None:
         self._slots, self._config, self._report = slots, config, report
-        self._closing = threading.Event()
+        self._closing, self._cancelled = threading.Event(), threading.Event()
+        self._brought = ("", "")  # how the last bundle was asked for, and its digest
         self._thread: threading.Thread | None = None
 
     def activate(self, exchange: Exchange) -> None:
@@ -43,6 +45,7 @@ class RemoteUpdates:
         check_slots_are_used(self._config)
         if self._thread is not None and self._thread.is_alive():
             raise UpdateError("another update is under way", hint="ask health_check how it does")
+        self._cancelled.clear()
         exchange.accepted({"phase": "begun"})
         self._thread = threading.Thread(
             target=self._work, args=(exchange,), name="roomtone-remote-update", daemon=True
@@ -50,14 +53,33 @@ class RemoteUpdates:
         self._thread.start()
 
     def rollback(self, exchange: Exchange) -> None:
-        """Does what `bundle/rollback` asks for.
+        """Does what `bundle/rollback` asks for; an update that is under way is ended first.
+
+        With a bundle named it makes sure that this one does not run, and leaves any other alone, so that an aborted
+        rollout takes back its own bundle only.
 
         Raises:
             UpdateError: there is nothing to roll back, or the slots are not in use here.
         """
         check_slots_are_used(self._config)
-        rejected = self._slots.rollback("rolled back over MQTT")
-        exchange.ok({**self._report(), "rolled_back": f"{rejected.name}@{rejected.version}"})
+        if self._thread is not None and self._thread.is_alive():
+            self._cancelled.set()
+            self._thread.join(_CANCEL_S)
+        meant, table = exchange.request.bundle, self._slots.table()
+        if meant is not None and not any(
+            self._is_meant(slot, meant) for slot in (table.current, table.candidate)
+        ):
+            exchange.ok({**self._report(), "outcome": "it does not run here"})
+        elif meant is not None and table.candidate is not None and self._is_meant(table.candidate, meant):
+            rejected = self._slots.reject("rolled back over MQTT", table.candidate.digest)
+            exchange.ok({**self._report(), "rolled_back": f"{rejected.name}@{rejected.version}"})
+        else:
+            rejected = self._slots.rollback("rolled back over MQTT")
+            exchange.ok({**self._report(), "rolled_back": f"{rejected.name}@{rejected.version}"})
+
+    def _is_meant(self, slot: Slot | None, meant: str) -> bool:
+        """By name, or as what came from that url."""
+        return self._is(slot, meant) or (slot is not None and (meant, slot.digest) == self._brought)
 
     def close(self) -> None:
         """Ends the thread; an update that is under way goes on at the next start, from the slots."""
@@ -93,10 +115,26 @@ class RemoteUpdates:
                 )
             exchange.accepted({"phase": "installing"})
             url = url_of(wanted, self._config.updates)
-            candidate = install(self._slots, url, self._config.updates, sha256=exchange.request.sha256)
+            candidate = install(
+                self._slots,
+                url,
+                self._config.updates,
+                sha256=exchange.request.sha256,
+                progress=lambda done, total: self._check_cancelled(),
+            )
+            self._brought = (wanted, candidate.digest)
+        self._check_cancelled()
         if candidate.phase == "installed":
-            exchange.accepted({"phase": "checking"})
+            told = {
+                "candidate": f"{candidate.name}@{candidate.version}",
+                "candidate_digest": candidate.digest,
+            }
+            exchange.accepted({"phase": "checking", **told})
             activate(self._slots, self._config).require(str(candidate))
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set() or self._closing.is_set():
+            raise UpdateError("the update was ended before it was done")
 
     def _follow(self, exchange: Exchange) -> None:
         """Says each change of phase, and the end."""
@@ -105,6 +143,8 @@ class RemoteUpdates:
         if candidate is None:
             raise UpdateError("the candidate is gone")
         while not self._closing.wait(_POLL_S):
+            if self._cancelled.is_set():
+                raise UpdateError("the update was ended before it was done")
             table = self._slots.table()
             if table.candidate is not None and table.candidate.digest == candidate.digest:
                 if table.candidate.phase != phase:

@@ -23,12 +23,23 @@ def roomtone(*arguments: str, timeout_s: float = 90) -> subprocess.CompletedProc
 def test_help_lists_every_command_without_loading_any() -> None:
     done = roomtone("--help")
     assert done.returncode == 0
-    for name in ("run", "demo", "watch", "config", "bundle", "train", "export", "calibrate", "evaluate"):
+    for name in (
+        "run",
+        "demo",
+        "watch",
+        "config",
+        "bundle",
+        "fleet",
+        "train",
+        "export",
+        "calibrate",
+        "evaluate",
+    ):
         assert re.search(rf"^\s+{name}\s+\w", done.stdout, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "demo", "watch", "config", "bundle", "train", "export", "evaluate"]
+    "command", ["run", "demo", "watch", "config", "bundle", "fleet", "train", "export", "evaluate"]
 )
 def test_each_command_explains_itself(command: str) -> None:
     done = roomtone(command, "--help")
