@@ -42,6 +42,7 @@ class Past:
 
     def __init__(self, store: HistoryStore | None, wall: Callable[[], float] = time.time) -> None:
         self._store, self._wall = store, wall
+        self._seeded: set[tuple[str, str]] = set()
 
     @property
     def is_kept(self) -> bool:
@@ -87,11 +88,13 @@ class Past:
         }
 
     def seed(self, picture: Picture) -> None:
-        """Gives the rooms that the picture knows their last hour; a store that cannot answer gives none."""
+        """Gives the rooms that are new in the picture their last hour; a store that cannot answer gives none yet."""
         if self._store is None:
             return
         now_s = self._wall()
         for site, room in picture.rooms():
+            if (site, room) in self._seeded:
+                continue
             by_device: dict[str, list[tuple[float, float]]] = {}
             try:
                 points = self._store.windows(site, room, now_s - _SEEDED_S, now_s, max_points=MAX_POINTS)
@@ -100,5 +103,6 @@ class Past:
             for point in points:
                 if not point.is_private:
                     by_device.setdefault(point.device, []).append((point.ts, trend_value(point)))
+            self._seeded.add((site, room))
             for device, trend in by_device.items():
                 picture.remember(site, room, device, trend)

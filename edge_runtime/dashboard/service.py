@@ -28,7 +28,7 @@ from edge_runtime.publishing.credentials import Credentials
 from edge_runtime.publishing.endpoint import Endpoint
 from edge_runtime.publishing.subscription import Subscription
 
-_SEED_AFTER_S: Final = 2.0
+_SEED_EVERY_S: Final = 2.0
 _GRACE_S: Final = 3  # for answers under way; the live feeds end by themselves
 
 
@@ -149,11 +149,11 @@ class _History:
 
 @contextmanager
 def _seeded(past: Past, picture: Picture) -> Iterator[None]:
-    """Fills in the hour before the start, as soon as retained messages have told which rooms there are."""
+    """Gives each room that turns up the hour before."""
     is_over = threading.Event()
 
     def seed() -> None:
-        if not is_over.wait(_SEED_AFTER_S):
+        while not is_over.wait(_SEED_EVERY_S):
             past.seed(picture)
 
     thread = threading.Thread(target=seed, name="dashboard-seed", daemon=True)

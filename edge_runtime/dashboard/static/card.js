@@ -94,7 +94,10 @@ export class Card {
   }
 
   #reason(age) {
-    if (this.state === "private") return say("card.private", { count: this.device.window.min_group });
+    if (this.state === "private") {
+      const { seen_max: seen, min_group: count } = this.device.window;
+      return seen ? say("card.private", { count }) : say("card.nobody");
+    }
     if (this.state === "closed" || this.state === "waiting") return say(`card.${this.state}`);
     return age === null ? say("card.offline_never") : say(`card.${this.state}`, { age: ago(age) });
   }
