@@ -54,6 +54,10 @@ _DEVICE: Final = {
         "edge_runtime.commands.survey:app",
         "Which seats a camera in this place can read, and what to change.",
     ),
+    "alerts": (
+        "edge_runtime.commands.alerts:app",
+        "Rules that say when somebody should look at a room.",
+    ),
     "simulate": (
         "edge_runtime.commands.simulate:app",
         "Simulated devices that speak the real contract, for demos and load.",
@@ -70,6 +74,7 @@ _EXTRAS: Final = {
     "alembic": "dashboard",
     "amqtt": "demo",
     "cryptography": "provision",
+    "httpx": "dashboard",
     "matplotlib": "export,calibrate",
     "onnx": "export",
     "onnxscript": "export",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,9 @@ def collect(
     name: Annotated[
         str | None, typer.Option(help="of this collector, unique on the broker; the host's if absent")
     ] = None,
+    alerts: Annotated[
+        Path | None, typer.Option(help="rules, TOML (see `roomtone alerts check`); once for each broker")
+    ] = None,
     keep_days: Annotated[
         float, typer.Option(min=1, help="single windows and episodes are kept so long")
     ] = 60,
@@ -46,6 +50,7 @@ def collect(
     \b
     roomtone collect --broker mqtt://broker.school:1883
     roomtone collect --broker mqtt://broker.school:1883 --store sqlite:////var/lib/roomtone/history.sqlite3
+    roomtone collect --broker mqtt://broker.school:1883 --alerts alerts.toml
     roomtone collect --broker mqtts://broker.school --store postgresql://roomtone@db.school/roomtone --group night
     """
     from edge_runtime.commands.foreground import ends_on_sigterm
@@ -58,10 +63,18 @@ def collect(
     files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
     mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
     retention = Retention(windows=keep_days, stats=keep_stats_days, hours=max(keep_hours_days, keep_days))
-    with open_store(store or default_url()) as opened, ends_on_sigterm() as should_stop:
+    credentials = load_credentials()
+    with ExitStack() as stack:
+        if alerts is not None:
+            from edge_runtime.alerts.rules import load_rules
+            from edge_runtime.alerts.service import AlertService
+
+            stack.enter_context(AlertService(mqtt, credentials, load_rules(alerts)))
+        opened = stack.enter_context(open_store(store or default_url()))
+        should_stop = stack.enter_context(ends_on_sigterm())
         collect_events(
             mqtt,
-            load_credentials(),
+            credentials,
             opened,
             group=group,
             name=name,

@@ -210,7 +210,7 @@ class SimulatedDevice:
         rng, condition = self._rng, self.member.condition
         is_hot, has_camera = condition == "hot", condition != "camera_lost" and self._is_enabled
         slow = 2.4 if is_hot else 1.0
-        stages = {"capture": 3.0, "find": 11.0, "align": 1.5, "infer": 14.0}
+        stages = {"frame": 16.0, "follow": 4.0, "scan": 85.0, "infer": 11.0}
         latencies: dict[str, float] = {}
         for stage, usual_ms in stages.items():
             p50 = usual_ms * slow * rng.uniform(0.9, 1.1)
