@@ -33,7 +33,7 @@ def deprovision(
     from edge_runtime.provisioning import deprovision as taking_down
     from edge_runtime.provisioning.layout import Layout
 
-    removal = taking_down.find_removal(Layout(root.resolve()), keep_state=keep_state)
+    removal = taking_down.find_removal(Layout(root.resolve()), keep_state=keep_state, offline=offline)
     typer.echo("\n".join(f"remove  {path}" for path in removal.paths))
     if dry_run:
         return

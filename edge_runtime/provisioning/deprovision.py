@@ -10,7 +10,7 @@ from edge_runtime.config import Config
 from edge_runtime.config_file import load_config
 from edge_runtime.config_layers import LAYER_FILES
 from edge_runtime.credential_files import environment_beside
-from edge_runtime.errors import ProvisioningError, UnknownDeviceError
+from edge_runtime.errors import ConfigurationError, ProvisioningError, UnknownDeviceError
 from edge_runtime.provisioning import service
 from edge_runtime.provisioning.layout import Layout
 from edge_runtime.publishing.credentials import load_credentials
@@ -24,27 +24,30 @@ class Removal:
 
     Attributes:
         layout: where the files lie.
-        config: of the device.
+        config: of the device; None where it has faults and is not needed.
         paths: files and folders that exist.
     """
 
     layout: Layout
-    config: Config
+    config: Config | None
     paths: tuple[Path, ...]
 
     @property
     def name(self) -> str:
         """Which device."""
+        if self.config is None:
+            return "the device"
         device = self.config.device
         return f"{device.site}/{device.room}/{device.device}"
 
 
-def find_removal(layout: Layout, *, keep_state: bool) -> Removal:
+def find_removal(layout: Layout, *, keep_state: bool, offline: bool) -> Removal:
     """Looks what there is.
 
     Args:
         layout: where the files lie.
         keep_state: leave the outbox, with events that the broker does not have yet.
+        offline: the broker is left alone, so a configuration with faults will do.
 
     Raises:
         ProvisioningError: no device is provisioned here.
@@ -57,7 +60,14 @@ def find_removal(layout: Layout, *, keep_state: bool) -> Removal:
         # systemd keeps the state of a service with a dynamic user behind a link.
         paths += [layout.state, layout.root / "var/lib/private/roomtone"]
     there = tuple(path for path in paths if path.exists() or path.is_symlink())
-    return Removal(layout, load_config(layout.configuration), there)
+    config = None
+    try:
+        config = load_config(layout.configuration)
+    except ConfigurationError as error:
+        if not offline:
+            hint = "mend it; or --offline removes the files and leaves what the broker retains"
+            raise ConfigurationError(error.origin, error.faults, hint=hint) from error
+    return Removal(layout, config, there)
 
 
 def clear_retained(removal: Removal) -> int:
@@ -71,7 +81,7 @@ def clear_retained(removal: Removal) -> int:
         ProvisioningError: topics are said again meanwhile: a device of this name is running.
     """
     config = removal.config
-    if config.mqtt.url is None:
+    if config is None or config.mqtt.url is None:
         return 0
     login = load_credentials(environment_beside([removal.layout.configuration]))
     with BrokerMemory(Endpoint.from_section(config.mqtt, login), config.mqtt.protocol) as memory:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from edge_runtime.board import read_board
-from edge_runtime.config import SCHEMA_ID, Config
+from edge_runtime.config import SCHEMA_ID, Config, DeploymentSection
 from edge_runtime.config_layers import LAYER_FILES, is_relative_path, layer_of, merged
 from edge_runtime.credential_files import NAMES
 from edge_runtime.device_profile import AUTO, find_profile, load_profile
@@ -92,7 +94,7 @@ def resolve(answers: Answers, layout: Layout, environ: Mapping[str, str] | None 
     environ = os.environ if environ is None else environ
     names, ids = _ids(answers)
     source, *camera_login = _camera(answers.camera or "")
-    url, *broker_login = without_login(answers.broker or "")
+    url, *broker_login = without_login(broker_url(answers.broker or ""))
     identity = identify(
         answers,
         place="/".join(ids[key] for key in ("site", "room", "device")),
@@ -133,9 +135,14 @@ def _ids(answers: Answers) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]
         hint = "run it on a terminal to be asked, or give --yes to take what has a default"
         raise ConfigurationError("the answers", faults, hint=hint)
     ids.setdefault("device", f"{ids['room'][: LONGEST - 7]}-camera")
-    return tuple(
-        (name, ids[key]) for key, name in written.items() if name not in (None, ids[key]) and name
-    ), ids
+    names = ((name, ids[key]) for key, name in written.items() if name is not None)
+    return tuple(pair for pair in names if pair[0] != pair[1]), ids
+
+
+def broker_url(text: str) -> str:
+    """A broker's address as people give it: a host alone is one that is spoken to in plain MQTT."""
+    text = text.strip().rstrip("/")
+    return text if "://" in text else f"mqtt://{text}"
 
 
 def _camera(source: str) -> tuple[str, str | None, str | None]:
@@ -168,7 +175,7 @@ def _layers(
     values: dict[str, dict[str, Any]] = {
         "site.toml": {
             "device.site": ids["site"],
-            "deployment.jurisdiction": answers.jurisdiction or default.jurisdiction,
+            "deployment.jurisdiction": _country(answers.jurisdiction or default.jurisdiction),
             "deployment.setting": answers.setting or default.setting,
             "deployment.purpose": answers.purpose or default.purpose,
             "deployment.contact": answers.contact,
@@ -193,6 +200,14 @@ def _layers(
         text = read(path).decode("utf-8", "replace") if path.exists() else f"{_HEADER[name]}\n"
         texts[name] = updated(text, {"schema": SCHEMA_ID, **values[name]}, origin=str(path), notes=comments)
     return texts
+
+
+def _country(text: str) -> str:
+    """As the configuration spells it, so that a second run changes nothing; what is none is left to its check."""
+    try:
+        return DeploymentSection(jurisdiction=text).jurisdiction
+    except ValidationError:
+        return text
 
 
 def _profile(answers: Answers, layout: Layout, notes: list[str]) -> str | None:

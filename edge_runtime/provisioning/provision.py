@@ -20,13 +20,13 @@ from edge_runtime.child_agent import last_words, running_agent
 from edge_runtime.config import Config, MqttSection
 from edge_runtime.config_file import load_config
 from edge_runtime.config_layers import LAYER_FILES
-from edge_runtime.credential_files import VARIABLE
+from edge_runtime.credential_files import VARIABLE, read_credential
 from edge_runtime.errors import BrokerRefusedError, ProvisioningError
-from edge_runtime.frames.address import without_login
+from edge_runtime.frames.address import is_network, with_login, without_login
 from edge_runtime.provisioning import service
 from edge_runtime.provisioning.answers import Answers, answers_of
 from edge_runtime.provisioning.cameras import usb_cameras
-from edge_runtime.provisioning.device import Device, resolve
+from edge_runtime.provisioning.device import Device, broker_url, resolve
 from edge_runtime.provisioning.identity import read
 from edge_runtime.provisioning.layout import UNIT, Layout
 from edge_runtime.provisioning.plan import File, Plan, check_space
@@ -35,8 +35,10 @@ from edge_runtime.provisioning.trial import FirstWindow, FirstWindowWatch, try_b
 from edge_runtime.provisioning.unit import check_reachable, roomtone_program
 from edge_runtime.publishing.credentials import Credentials, load_credentials
 from edge_runtime.publishing.watch import line
+from edge_runtime.status_file import judge, read_status
 
 _START_S: Final = 4.0  # until a quick board's first frame
+_RUNTIME: Final = Path("/run/roomtone")  # the unit's RuntimeDirectory
 
 
 class Installer(Terminal, Protocol):
@@ -84,11 +86,13 @@ class Outcome:
         device: as it is now.
         touched: files that were written or removed.
         first: the first window; None where none was waited for.
+        is_dry: nothing was written; `touched` would have been.
     """
 
     device: Device
     touched: tuple[File, ...]
     first: FirstWindow | None
+    is_dry: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -99,7 +103,7 @@ class Outcome:
             "room": ids.room,
             "device": ids.device,
             "auth": identity.auth,
-            "touched": [str(file.path) for file in self.touched],
+            "would_touch" if self.is_dry else "touched": [str(file.path) for file in self.touched],
             "notes": list(self.device.notes),
         }
         if identity.login_line is not None:
@@ -137,7 +141,7 @@ def provision(answers: Answers, options: Options, installer: Installer) -> Outco
     plan = Plan(tuple(device.files()), service.START if options.starts_service else ())
     if not options.writes:
         say("\n".join(plan.lines(with_contents=True)))
-        return Outcome(device, (), None)
+        return Outcome(device, tuple(plan.changes), None, is_dry=True)
     changes = [(file.state, file) for file in plan.changes]
     plan.write()
     for state, file in changes:
@@ -160,7 +164,7 @@ def _complete(answers: Answers, earlier: Answers, options: Options, installer: I
     """All answers: given, asked, of an earlier time, or the defaults."""
 
     def camera(source: str) -> str:
-        return _try_camera(source) if options.tries else "not tried"
+        return _try_camera(source, earlier, options.layout) if options.tries else "not tried"
 
     def broker(url: str) -> str:
         return _try_broker(url, answers, options.layout) if options.tries else "not tried"
@@ -198,7 +202,15 @@ def _moved(device: Device, earlier: Answers) -> list[str]:
     return [f"it was {name}; to clear that: roomtone mqtt forget {name} --broker {earlier.broker}"]
 
 
-def _try_camera(source: str) -> str:
+def _try_camera(source: str, earlier: Answers, layout: Layout) -> str:
+    """Takes a frame, unless the device is running and has the camera itself."""
+    if source == earlier.camera:
+        running = judge(read_status([_RUNTIME, layout.state], load_config(layout.configuration)))
+        if running.status is not None and running.word not in ("dead", "stopped"):
+            return "the running device has it"
+        kept = {VARIABLE: str(layout.credentials)}
+        if is_network(source) and (user := read_credential("camera_username", kept)) is not None:
+            source = with_login(source, user, read_credential("camera_password", kept))
     frame = try_camera(Config.model_validate({"camera": {"source": source}}).camera)
     height, width = frame.image_bgr.shape[:2]
     return f"it opens: {width}×{height}"
@@ -210,7 +222,7 @@ def _try_broker(url: str, answers: Answers, layout: Layout) -> str:
         return "it is tried when the device can show who it is"
     if (layout.credentials / "mqtt_username").exists() and answers.username is None and "@" not in url:
         return "it is tried with the login that the device has"
-    plain, user, password = without_login(url)
+    plain, user, password = without_login(broker_url(url))
     if answers.password_file is not None:
         password = read(answers.password_file).decode("utf-8", "replace").rstrip("\r\n")
     user = user or answers.username
@@ -250,7 +262,7 @@ def _start(device: Device, options: Options, installer: Installer) -> FirstWindo
 
 
 def _by_service(config: Config, layout: Layout, on_wait: Callable[[float], None]) -> FirstWindow:
-    with FirstWindowWatch(config, Path("/run/roomtone"), _environment(layout)) as watch:
+    with FirstWindowWatch(config, _RUNTIME, _environment(layout)) as watch:
         service.run(service.START)
         first = watch.wait(has_ended=lambda: not service.is_active(), on_wait=on_wait)
     if first is None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
-from edge_runtime.config import DeploymentSection
+from edge_runtime.config import DeploymentSection, Purpose
 from edge_runtime.errors import MissingExtraError, RoomtoneError
 from edge_runtime.frames.address import masked
 from edge_runtime.lawful import ARTICLE, check_lawful, open_purposes
 from edge_runtime.provisioning.answers import Answers, checked
 from edge_runtime.provisioning.cameras import Camera, usb_cameras
+from edge_runtime.provisioning.device import broker_url
 from edge_runtime.provisioning.naming import slug
 
 SIMULATED: Final = Camera("simulated://students=24,seed=7", "the simulated classroom, to try things out")
@@ -140,12 +141,9 @@ class _Questions:
     def jurisdiction(self) -> None:
         def accept(text: str) -> dict[str, str]:
             deployment = self._deployment(jurisdiction=text)
-            if len(allowed := open_purposes(deployment)) < len(
-                open_purposes(DeploymentSection(jurisdiction="US"))
-            ):
-                self._terminal.say(
-                    f"  {ARTICLE}: in {deployment.setting} only {', '.join(allowed)} are open here"
-                )
+            if (allowed := open_purposes(deployment)) != get_args(Purpose):
+                words = f"in {deployment.setting} only {', '.join(allowed)} are open here"
+                self._terminal.say(f"  {ARTICLE}: {words}")
             return {"jurisdiction": deployment.jurisdiction}
 
         self._ask("jurisdiction", "Country (two letters)", accept)
@@ -160,7 +158,7 @@ class _Questions:
 
     def broker(self, try_broker: Callable[[str], str]) -> None:
         def accept(text: str) -> dict[str, str]:
-            url = text if "://" in text else f"mqtt://{text}"
+            url = broker_url(text)
             self._terminal.say(f"  {try_broker(url)}")
             return {"broker": url}
 

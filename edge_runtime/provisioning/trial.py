@@ -139,8 +139,9 @@ class FirstWindowWatch:
         while (waited_s := time.monotonic() - began_s) < limit_s:
             on_wait(waited_s)
             for message in self._subscription.next_messages(0.5):
-                event = EmotionEvent.decode(message.payload)
-                if event.ts >= began_unix_s - 1:  # not an older one that the outbox had kept
+                event = _decoded(message.payload)
+                # Not an older one that the outbox had kept, nor the last of an agent that was told to stop.
+                if event is not None and event.ts >= began_unix_s - 1 and not event.partial:
                     return FirstWindow(event, time.monotonic() - began_s)
             if has_ended():
                 return None
@@ -170,3 +171,11 @@ class FirstWindowWatch:
         return ProvisioningError(
             f"no window came back within {limit_s:.0f} s{said}", hint="roomtone doctor --config finds out why"
         )
+
+
+def _decoded(payload: bytes) -> EmotionEvent | None:
+    """The event, or None for what somebody else has put on our topic."""
+    try:
+        return EmotionEvent.decode(payload)
+    except ValueError:
+        return None

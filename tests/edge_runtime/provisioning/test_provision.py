@@ -341,6 +341,34 @@ def test_a_login_that_may_write_and_not_read_is_known_by_the_broker_s_acknowledg
     assert "the broker took it; this login may not read it back" in done.stdout
 
 
+@pytest.mark.broker
+def test_a_running_device_keeps_its_camera_through_a_second_run(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    answers = options(broker=mosquitto.mqtt.url, window=1, purpose="simulation", jurisdiction="de")
+    assert roomtone("provision", *answers, "--no-check", root=tmp_path).returncode == 0
+    command = [sys.executable, "-m", "edge_runtime", "run", "--config", str(tmp_path / "etc/roomtone")]
+    state = tmp_path / "var/lib/roomtone"
+    state.mkdir(parents=True)
+    with subprocess.Popen(
+        command, env=os.environ | {"STATE_DIRECTORY": str(state)}, stderr=subprocess.PIPE
+    ) as process:
+        assert until(lambda: list(state.glob("*.status.json")), 20)
+        done = roomtone("provision", "--dry-run", "--json", root=tmp_path)
+        process.terminate()
+        process.communicate()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["would_touch"] == []
+
+
+def test_a_device_whose_configuration_is_broken_can_be_taken_down_offline(tmp_path: Path) -> None:
+    assert roomtone("provision", *options(), "--no-check", root=tmp_path).returncode == 0
+    (tmp_path / "etc/roomtone/room.toml").write_text("[")
+    refused = roomtone("deprovision", "--yes", root=tmp_path)
+    assert refused.returncode == 2
+    assert "--offline" in refused.stderr
+    assert roomtone("deprovision", "--yes", "--offline", root=tmp_path).returncode == 0
+    assert files_below(tmp_path) == {}
+
+
 def test_deprovision_shows_what_would_go_and_can_keep_the_outbox(tmp_path: Path) -> None:
     assert roomtone("provision", *options(), "--no-check", root=tmp_path).returncode == 0
     state = tmp_path / "var/lib/roomtone"
