@@ -34,6 +34,7 @@ _DESCRIPTION: Final = (
     "with fewer readable people than `min_group` is suppressed and tells its counts only. An event that is "
     "sent twice has the same `event_id`."
 )
+_CORRELATION: Final = "transaction"  # key by which a response belongs to its request
 _LEVELS: Final = {
     "site": "school or building",
     "room": "room",
@@ -62,6 +63,7 @@ class _Channel:
     sender: Party
     summary: str
     delivery: Delivery
+    answered_on: str | None = None
 
     @property
     def message(self) -> str:
@@ -142,6 +144,7 @@ def _channels() -> list[_Channel]:
                 traffic.sender,
                 traffic.summary,
                 DELIVERY[leaf],
+                None if traffic.answered_on is None else _camel(traffic.answered_on),
             )
         )
     prefix = {"prefix": {"$ref": "#/components/parameters/prefix"}}
@@ -182,7 +185,7 @@ def _channel(channel: _Channel) -> dict[str, Any]:
 def _operation(channel: _Channel, view: Party) -> tuple[str, dict[str, Any]]:
     name = channel.name
     action = "send" if channel.sender == view else "receive"
-    operation = {
+    operation: dict[str, Any] = {
         "action": action,
         "channel": {"$ref": f"#/channels/{name}"},
         "summary": channel.summary,
@@ -195,6 +198,8 @@ def _operation(channel: _Channel, view: Party) -> tuple[str, dict[str, Any]]:
             }
         },
     }
+    if channel.answered_on is not None:
+        operation["reply"] = {"channel": {"$ref": f"#/channels/{channel.answered_on}"}}
     return f"{action}{name[0].upper()}{name[1:]}", operation
 
 
@@ -205,12 +210,15 @@ def _message(channel: _Channel) -> dict[str, Any]:
         return {"name": name, "contentType": "text/plain", "payload": payload}
     if isinstance(content, _Foreign):
         return {"name": name, "payload": dict(content.schema)}
-    return {
+    message = {
         "name": name,
         "title": content.SCHEMA_ID,
         "summary": content.json_schema()["description"],
         "payload": {"$ref": f"#/components/schemas/{name}"},
     }
+    if _CORRELATION in content.model_fields:
+        message["correlationId"] = {"location": f"$message.payload#/{_CORRELATION}"}
+    return message
 
 
 def _embedded(payload: type[FlatPayload]) -> dict[str, Any]:

@@ -63,12 +63,14 @@ class Traffic:
         sender: who publishes it; the other one reads.
         summary: one sentence.
         parameter: the level behind the leaf, where there is one.
+        answered_on: where the reader answers, under the same `transaction`.
     """
 
     content: type[FlatPayload] | Words
     sender: Party
     summary: str
     parameter: Parameter | None = None
+    answered_on: Leaf | None = None
 
 
 _PRESENCE: Final = Words("Presence", ("online", "offline"))
@@ -104,7 +106,7 @@ TRAFFIC: Final[Mapping[Leaf, Traffic]] = MappingProxyType(
             ACTIVITY_OR_AUTO, "admin", "What the room does now; `auto` goes back to the timetable."
         ),
         Leaf.CONTEXT_STATE: Traffic(_ACTIVITY, "device", "The activity in force, or `none`."),
-        Leaf.REQUEST: Traffic(Request, "admin", "Asks something of the device.", _COMMAND),
+        Leaf.REQUEST: Traffic(Request, "admin", "Asks something of the device.", _COMMAND, Leaf.RESPONSE),
         Leaf.RESPONSE: Traffic(Response, "device", "What the device answers to a request.", _COMMAND),
     }
 )

@@ -97,6 +97,15 @@ def test_what_the_device_sends_the_admin_receives() -> None:
     assert actions(device)["#/channels/emotion"] == actions(admin)["#/channels/enabledSet"] == "send"
 
 
+def test_a_request_names_where_it_is_answered_and_by_which_key_the_answer_is_known() -> None:
+    described = document("admin")
+    assert described["operations"]["sendRequest"]["reply"] == {"channel": {"$ref": "#/channels/response"}}
+    for name in ("Request", "Response"):
+        correlation = described["components"]["messages"][name]["correlationId"]
+        assert correlation == {"location": "$message.payload#/transaction"}
+        assert "transaction" in described["components"]["schemas"][name]["properties"]
+
+
 def test_topics_and_document_agree_on_every_address() -> None:
     topics = Topics("north-school", "r12", "camera-1")
     addresses = {name: channel["address"] for name, channel in document("device")["channels"].items()}
