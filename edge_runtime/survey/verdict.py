@@ -118,5 +118,5 @@ def _nearer(report: SurveyReport) -> Iterator[Advice]:
         f"{len(small)} place{'s are' if len(small) > 1 else ' is'} too small, the farthest {smallest:.0f} px "
         f"(about {report.lens.distance_m(smallest):.1f} m)",
         f"move the camera {away:.1f} m nearer, or zoom to {report.lens.narrower(factor):.0f} degrees, "
-        f"or {round(report.width_px * factor)} px of width",
+        f"or a picture {round(report.width_px * factor)} px wide",
     )

@@ -64,7 +64,7 @@ def test_the_verdict_names_how_far_the_lens_reaches_in_metres_and_rows() -> None
 def test_what_is_too_small_is_told_in_metres_degrees_and_pixels() -> None:
     # 16 px is half of what is readable: 8.4 m instead of 4.2 m, 53° instead of 90°, 3840 px instead of 1920.
     said = changes(report(SMALL, READ))
-    assert "move the camera 4.2 m nearer, or zoom to 53 degrees, or 3840 px of width" in said
+    assert "move the camera 4.2 m nearer, or zoom to 53 degrees, or a picture 3840 px wide" in said
 
 
 def test_a_scan_that_shrinks_too_far_is_named_with_its_key() -> None:
