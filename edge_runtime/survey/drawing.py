@@ -182,7 +182,7 @@ def _light(canvas: Canvas, report: SurveyReport, x: float, y: float) -> None:
     told = [beat for beat in light.beats if beat.amplitude is not None]
     seen = [beat for beat in told if beat.is_seen]
     flicker = ", ".join(f"{beat.mains_hz} Hz mains" for beat in seen) or (
-        "none" if told else "cannot be told"
+        "none seen" if told else "cannot be told"
     )
     lines = [
         ("brightness", f"{light.exposure.mean:.0f} of 255", light.exposure.is_dark),

@@ -1,8 +1,9 @@
 """The way to the broker, step by step: name, connection, TLS, password, rights, and whether anybody listens.
 
-It leaves no trace. What is published to try the rights is empty, not retained, and expires after a second: MQTT
-takes an empty payload for nothing, and nothing that is kept changes. The client has a name of its own, so that
-a running roomtone keeps its session.
+It leaves no trace. What is published to try the rights is not retained and expires after a second, so nothing that is
+kept changes; and it is empty, which every reader takes for nothing, but for `availability`, where nothing would mean
+that the device is gone: there it repeats what is known. The client has a name of its own, so that a running roomtone
+keeps its session.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 from edge_runtime.config import Config
 from edge_runtime.outlet import outbox_path
 from edge_runtime.provisioning.doctor.check import Check, Finding, fail, ok, skipped, warn
+from edge_runtime.publishing.client import OFFLINE, ONLINE
 from edge_runtime.publishing.connection import Answer, Connection, Message
 from edge_runtime.publishing.credentials import load_credentials
 from edge_runtime.publishing.endpoint import Endpoint, connect_problem, topic_refusal
@@ -47,6 +49,7 @@ class BrokerExamination:
         self._connection_: Connection | None = None
         self._wake = threading.Event()
         self._messages: list[Message] = []
+        self._is_online = is_held(outbox_path(config))
 
     def checks(self) -> list[Check]:
         """All of them; one that is skipped where no broker is configured."""
@@ -61,10 +64,10 @@ class BrokerExamination:
             Check("tcp", "connection", self.tcp, needs=("dns",), limit_s=wait_s + 5),
             Check("tls", "TLS", self.tls, needs=("tcp",), limit_s=wait_s + 5),
             Check("mqtt", "broker", self.mqtt, needs=("tcp", "tls"), limit_s=wait_s + 5),
+            Check("name_free", "device name", self.name_free, needs=("mqtt",)),
             Check("publish", "rights to publish", lambda: list(self.publish()), needs=("mqtt",)),
             Check("subscribe", "rights to subscribe", lambda: list(self.subscribe()), needs=("mqtt",)),
             Check("listeners", "listeners", self.listeners, needs=("mqtt", "publish")),
-            Check("name_free", "device name", self.name_free, needs=("mqtt",)),
             Check("home_assistant", "Home Assistant", self.home_assistant, needs=("mqtt",)),
         ]
 
@@ -214,6 +217,7 @@ class BrokerExamination:
         if (answer := self._ask_to_subscribe([topic]).get(topic)) is None or answer.is_refusal:
             return skipped(f"this device may not read {topic}")
         word = self._retained(topic)
+        self._is_online = word == "online" or is_held(outbox_path(self._config))
         if is_held(outbox_path(self._config)):
             return ok("used by the roomtone that runs here", availability=word or "unknown")
         if word == "online":
@@ -256,9 +260,16 @@ class BrokerExamination:
 
     def _ask_to_publish(self, topics: list[str]) -> dict[str, Answer]:
         asked = {
-            self._connection.publish(topic, b"", qos=1, retain=False, expiry_s=1): topic for topic in topics
+            self._connection.publish(topic, self._harmless(topic), qos=1, retain=False, expiry_s=1): topic
+            for topic in topics
         }
         return self._collect(asked, self._connection.take_publish_answers)
+
+    def _harmless(self, topic: str) -> bytes:
+        """What changes nothing for whoever reads the topic."""
+        if topic != self._topics.availability:
+            return b""
+        return ONLINE if self._is_online else OFFLINE
 
     def _ask_to_subscribe(self, topics: list[str]) -> dict[str, Answer]:
         asked = {self._connection.subscribe(topic): topic for topic in topics}

@@ -13,6 +13,7 @@ from doctor_parts import config_for, days_from_now, examine_broker, statuses, to
 from edge_runtime.config import Config, MqttSection
 from edge_runtime.provisioning.doctor.broker import BrokerExamination, command_topics, published_topics
 from edge_runtime.provisioning.doctor.examination import Group, examine
+from edge_runtime.publishing.board import LEAVES, RoomBoard
 from edge_runtime.publishing.outbox import Outbox
 from edge_runtime.publishing.topics import Topics
 
@@ -33,20 +34,33 @@ def test_a_broker_that_is_right_and_has_a_listener_passes(mosquitto: Mosquitto, 
     assert told(report, "dns").startswith("127.0.0.1 is an address")
 
 
-def test_looking_leaves_no_trace(mosquitto: Mosquitto, tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", [b"offline", b"online"])
+def test_looking_leaves_no_trace(mosquitto: Mosquitto, tmp_path: Path, word: bytes) -> None:
+    board = RoomBoard()
     with Listener(mosquitto) as before:
         before.client.publish(TOPICS.info, b'{"kept": 1}', qos=1, retain=True).wait_for_publish(5)
-        before.client.publish(TOPICS.availability, b"offline", qos=1, retain=True).wait_for_publish(5)
+        before.client.publish(TOPICS.availability, word, qos=1, retain=True).wait_for_publish(5)
         assert until(lambda: len(before.messages) == 2)
         report = examine_broker(config_for(mosquitto.mqtt, tmp_path))
         heard = before.messages[2:]
     assert statuses(report, "publish") == ["ok"]
     assert {message.topic for message in heard} == set(published_topics(TOPICS))
-    assert all(message.payload == b"" and not message.retain for message in heard)
+    assert not any(message.retain for message in heard)
+    told = {message.topic: bytes(message.payload) for message in heard}
+    assert told.pop(TOPICS.availability) == word  # empty would mean that the device is gone
+    assert set(told.values()) == {b""}
     with Listener(mosquitto, pattern="#") as after:
         assert until(lambda: len(after.messages) == 2)
         kept = {message.topic: bytes(message.payload) for message in after.messages}
-    assert kept == {TOPICS.info: b'{"kept": 1}', TOPICS.availability: b"offline"}
+    assert kept == {TOPICS.info: b'{"kept": 1}', TOPICS.availability: word}
+
+    board.take(TOPICS.availability, word)
+    known = board.rows()
+    for message in heard:
+        if (address := Topics.parse(message.topic)) is not None and address.leaf in LEAVES:
+            board.take(message.topic, bytes(message.payload))
+    assert board.foreign == 0
+    assert [row.is_online for row in board.rows()] == [row.is_online for row in known]
 
 
 def test_every_topic_of_a_device_is_tried() -> None:
