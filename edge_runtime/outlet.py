@@ -140,6 +140,7 @@ class Outlet:
             labels=self._labels,
             window_s=self._config.room.window_s,
             stats_s=self._config.stats.interval_s,
+            zones=tuple(self._config.zones.students),
         )
 
     def __exit__(self, *exc_info: object) -> None:

@@ -52,7 +52,14 @@ class Discovery:
 
     @classmethod
     def describing(
-        cls, topics: Topics, *, prefix: str, labels: Sequence[Label], window_s: float, stats_s: float
+        cls,
+        topics: Topics,
+        *,
+        prefix: str,
+        labels: Sequence[Label],
+        window_s: float,
+        stats_s: float,
+        zones: Sequence[str] = (),
     ) -> Self:
         """The device as it is configured.
 
@@ -62,9 +69,11 @@ class Discovery:
             labels: of the bundle that runs; each has a share.
             window_s: length of a window.
             stats_s: interval of `stats`.
+            zones: names of the zones of students; each has its activities, unknown while it is suppressed.
         """
         entities = {
             **_room(topics, labels, round(SILENT_AFTER * window_s)),
+            **_zones(topics, zones, round(SILENT_AFTER * window_s)),
             **_controls(topics),
             **_episodes(topics),
             **_diagnostics(topics, round(SILENT_AFTER * stats_s)),
@@ -137,7 +146,23 @@ def _room(topics: Topics, labels: Sequence[Label], expire_s: int) -> dict[str, E
             for name in readings
         },
     }
-    source = {
+    return {key: entity | _of_windows(topics, expire_s) for key, entity in shown.items()}
+
+
+def _zones(topics: Topics, zones: Sequence[str], expire_s: int) -> dict[str, Entity]:
+    return {
+        f"zone_{zone}_{side}_activity": _percent(
+            f"Zone {zone}: {side} activity", f"zone_{zone}_{side}_activity"
+        )
+        | _of_windows(topics, expire_s)
+        for zone in zones
+        for side in ("positive", "negative")
+    }
+
+
+def _of_windows(topics: Topics, expire_s: int) -> Entity:
+    """Where a window's entities come from; unavailable without the device, or behind a closed shutter."""
+    return {
         "state_topic": topics.state,
         "expire_after": expire_s,
         "availability_mode": "all",
@@ -146,7 +171,6 @@ def _room(topics: Topics, labels: Sequence[Label], expire_s: int) -> dict[str, E
             {"topic": topics.enabled_state, "payload_available": "ON", "payload_not_available": "OFF"},
         ],
     }
-    return {key: entity | source for key, entity in shown.items()}
 
 
 def _controls(topics: Topics) -> dict[str, Entity]:

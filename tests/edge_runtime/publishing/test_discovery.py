@@ -192,6 +192,27 @@ def test_every_state_that_an_enum_can_have_is_one_of_its_options() -> None:
     assert entities["context"]["options"][-1] == "auto"
 
 
+def test_a_zone_shows_its_activities_and_is_unknown_while_it_is_suppressed() -> None:
+    entities = {
+        key: entity for key, entity in document(zones=["front", "back"])["cmps"].items() if key[:4] == "zone"
+    }
+    assert len(entities) == 4
+    told = {
+        "zone_front_positive_activity": 0.35,
+        "zone_front_negative_activity": 0.1,
+        "zone_back_suppressed": 1,
+    }
+    state = json.dumps(json.loads(encode(event())) | told).encode()
+    device = {"device": {"identifiers": ["x"]}, "availability": []}
+    verdicts = judged(device, {TOPICS.state: state}, entities)
+    assert {key: (verdict["faults"], verdict["state"]) for key, verdict in verdicts.items()} == {
+        "zone_front_positive_activity": ([], "35"),
+        "zone_front_negative_activity": ([], "10"),
+        "zone_back_positive_activity": ([], "None"),
+        "zone_back_negative_activity": ([], "None"),
+    }
+
+
 def test_what_a_window_told_is_not_shown_for_longer_than_three_windows() -> None:
     entities = document(window_s=20.0, stats_s=30.0)["cmps"]
     of_windows = [entity for entity in entities.values() if entity["state_topic"] == TOPICS.state]
