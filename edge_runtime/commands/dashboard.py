@@ -23,6 +23,9 @@ def dashboard(
     collect: Annotated[
         bool, typer.Option(help="write the history too; --no-collect: `roomtone collect` does, this reads it")
     ] = True,
+    alerts: Annotated[
+        Path | None, typer.Option(help="rules, TOML (see `roomtone alerts check`); once for each broker")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the page; 0: any free one")] = 8080,
     host: Annotated[
         str | None,
@@ -54,6 +57,7 @@ def dashboard(
     roomtone dashboard --broker mqtts://broker.school:8883 --ca-file ca.pem --token-file /etc/roomtone/token
     roomtone dashboard --broker mqtt://localhost --user-header X-Forwarded-User   # behind a proxy that asks
     """
+    from edge_runtime.alerts.rules import load_rules
     from edge_runtime.commands.overrides import override
     from edge_runtime.config import Config
     from edge_runtime.dashboard.access import Access, bind_address, read_token
@@ -72,6 +76,7 @@ def dashboard(
         port=port,
         store_url=chosen_store(store),
         collects=collect,
+        rules=None if alerts is None else load_rules(alerts),
         access=access,
     )
     serve(settings, announce=lambda url: typer.echo(f"The dashboard is at {url} (Ctrl-C ends it)"))

@@ -13,6 +13,8 @@ from typing import Any, Final, Self
 
 import uvicorn
 
+from edge_runtime.alerts.rules import AlertRules
+from edge_runtime.alerts.service import AlertService
 from edge_runtime.config import MqttSection
 from edge_runtime.dashboard.access import LOOPBACK, Access
 from edge_runtime.dashboard.feed import Feed
@@ -42,6 +44,7 @@ class DashboardSettings:
         host, port: where to listen; port 0: any free one.
         store_url: of the history; None: none is kept.
         collects: whether this process writes the history; False: another does, this one reads it.
+        rules: of the alerts that this process tells; None: another does, or nobody.
         access: who may look; see `access.bind_address` for which hosts are safe with it.
     """
 
@@ -51,6 +54,7 @@ class DashboardSettings:
     port: int = 8080
     store_url: str | None = None
     collects: bool = True
+    rules: AlertRules | None = None
     access: Access = field(default_factory=Access)
 
 
@@ -88,6 +92,8 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))
         history = stack.enter_context(_History(settings))
+        if settings.rules is not None:
+            stack.enter_context(AlertService(settings.mqtt, settings.credentials, settings.rules))
         receiver = stack.enter_context(Receiver(picture, endpoint, subscription))
         stack.enter_context(_seeded(history.past, picture))
 
@@ -114,8 +120,8 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
 class _History:
     """The store, and the collector that fills it; a context manager that opens and closes both.
 
-    The collector has a group for each store: two dashboards on one store share its work, and none takes events
-    away from a collector that fills another store.
+    The collector takes all events, under a name for each store and machine: the store itself knows what it has
+    already, so another collector or dashboard on the same store costs work and nothing else.
     """
 
     def __init__(self, settings: DashboardSettings) -> None:
@@ -131,8 +137,9 @@ class _History:
                 store = opening.enter_context(open_store(settings.store_url))
                 self.past = Past(store)
                 if settings.collects:
-                    group = f"dashboard-{hashlib.sha256(store.url.encode()).hexdigest()[:8]}"
-                    collector = Collector(settings.mqtt, settings.credentials, store, group=group)
+                    digest = hashlib.sha256(store.url.encode()).hexdigest()[:8]
+                    name = f"dashboard-{digest}-{socket.gethostname()}"
+                    collector = Collector(settings.mqtt, settings.credentials, store, name=name)
                     self._collector = opening.enter_context(collector)
                 self._resources = opening.pop_all()
         return self
