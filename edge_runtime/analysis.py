@@ -85,6 +85,7 @@ class RoomAnalysis:
             temperature=manifest.temperature,
             classes=len(manifest.labels),
             max_batch=config.inference.max_batch,
+            dimensions=len(manifest.dimensions),
         )
         self._smoother = Smoother(config.room.smoothing_s)
         readings = [label.reading for label in manifest.labels]
@@ -94,6 +95,7 @@ class RoomAnalysis:
             window_s=config.room.window_s,
             min_track_s=config.room.min_track_s,
             zones=self._zones,
+            dimensions=manifest.dimensions,
             context_prior=config.context.prior,
         )
 
@@ -126,7 +128,7 @@ class RoomAnalysis:
         if len(crops):
             try:
                 with self.spans.measure("infer"):
-                    probabilities = self._classifier.probabilities(crops.images)
+                    probabilities, dimensions = self._classifier.read(crops.images)
             except EngineError as error:
                 if not self._forgives(error):
                     raise
@@ -137,7 +139,9 @@ class RoomAnalysis:
             smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
             if self._prior is not None:
                 smoothed = self._prior.apply(smoothed, activity)
-            self._aggregator.observe_probabilities(view.timestamp_s, crops.track_ids, crops.age_s, smoothed)
+            self._aggregator.observe_probabilities(
+                view.timestamp_s, crops.track_ids, crops.age_s, smoothed, dimensions
+            )
         self._smoother.keep_only(self.finder.known_ids())
 
     def advance(self, now_s: float) -> RoomWindow | None:

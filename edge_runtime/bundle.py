@@ -19,7 +19,8 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +94,10 @@ class Alignment(_Part):
         return AlignmentTemplate(self.name, self.size_px, self.pupil_x_px, self.pupil_y_px)
 
 
+# Outputs beside the logits, and what their columns are: affect measured by the network itself (P2 §2, P3), in [−1, 1].
+DIMENSIONS: Final = MappingProxyType({"valence_arousal": ("valence", "arousal"), "dominance": ("dominance",)})
+
+
 class TensorSpec(_Part):
     """An input or output: kind in the contract, name in the graph, shape without the batch axis."""
 
@@ -158,6 +163,9 @@ class Manifest(_Part):
             raise ValueError("outputs must hold exactly one of kind logits")
         if logits[0].shape != (len(self.labels),):
             raise ValueError(f"{len(self.labels)} labels, but the logits have the shape {logits[0].shape}")
+        for spec in self.outputs:
+            if spec.kind in DIMENSIONS and spec.shape != (len(DIMENSIONS[spec.kind]),):
+                raise ValueError(f"the output {spec.kind} has the shape {spec.shape}")
         listed = {file.path for file in self.files}
         needed = {variant.file for variant in self.variants}
         # OpenVINO reads the weights beside an .xml without being told to.
@@ -173,6 +181,11 @@ class Manifest(_Part):
     def label_names(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return tuple(label.name for label in self.labels)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What the network measures beside the classes, in the order of its outputs; often nothing."""
+        return tuple(name for spec in self.outputs for name in DIMENSIONS.get(spec.kind, ()))
 
     def to_json(self) -> str:
         """The text of `bundle.json`."""

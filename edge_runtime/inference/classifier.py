@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from edge_runtime.errors import EngineError
 from edge_runtime.frames.frame import Image
-from edge_runtime.inference.engine import Engine, Logits
+from edge_runtime.inference.engine import Dimensions, Engine, Logits
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -37,11 +37,14 @@ class Classifier:
         temperature: of the bundle.
         classes: number of labels.
         max_batch: faces in one call.
+        dimensions: how many numbers the network measures beside the classes.
     """
 
-    def __init__(self, engine: Engine, *, temperature: float, classes: int, max_batch: int) -> None:
+    def __init__(
+        self, engine: Engine, *, temperature: float, classes: int, max_batch: int, dimensions: int = 0
+    ) -> None:
         self._engine, self._temperature = engine, temperature
-        self._classes, self._max_batch = classes, max_batch
+        self._classes, self._max_batch, self._dimensions = classes, max_batch, dimensions
 
     def probabilities(self, crops: Image) -> Probabilities:
         """(N, size, size) uint8 → (N, K) float32; N may be 0.
@@ -49,12 +52,25 @@ class Classifier:
         Raises:
             EngineError: the engine failed, or gave a logit that is no number.
         """
-        count = len(crops)
-        if count == 0:
-            return np.empty((0, self._classes), np.float32)
-        starts = range(0, count, self._max_batch)
-        logits = [self._engine.logits(crops[start : start + self._max_batch]) for start in starts]
-        joined = logits[0] if len(logits) == 1 else np.concatenate(logits)
-        if not np.isfinite(joined).all():  # one such would stay in a track's running average for ever
+        return self.read(crops)[0]
+
+    def read(self, crops: Image) -> tuple[Probabilities, Dimensions]:
+        """(N, size, size) uint8 → (N, K) and (N, D) float32, the latter in [−1, 1]; N and D may be 0.
+
+        Raises:
+            EngineError: the engine failed, or gave something that is no number.
+        """
+        batches = [crops[start : start + self._max_batch] for start in range(0, len(crops), self._max_batch)]
+        if not batches:
+            return np.empty((0, self._classes), np.float32), np.empty((0, self._dimensions), np.float32)
+        if self._dimensions:
+            found, measured = zip(*(self._engine.outputs(batch) for batch in batches), strict=True)
+            dimensions = np.concatenate(measured).clip(-1, 1)
+        else:
+            found = tuple(self._engine.logits(batch) for batch in batches)
+            dimensions = np.empty((len(crops), 0), np.float32)
+        logits = found[0] if len(found) == 1 else np.concatenate(found)
+        # One such would stay in a track's running average for ever.
+        if not (np.isfinite(logits).all() and np.isfinite(dimensions).all()):
             raise EngineError("the network gave a logit that is not finite", hint="try another precision")
-        return softmax(joined, self._temperature)
+        return softmax(logits, self._temperature), dimensions

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edge_runtime.frames.frame import Image
 
 Logits = npt.NDArray[np.float32]
+Dimensions = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,20 @@ class Engine(Protocol):
 
         Returns:
             (N, K) float32, the caller's own.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        ...
+
+    def outputs(self, crops: Image) -> tuple[Logits, Dimensions]:
+        """Runs one batch of a bundle that measures more than classes.
+
+        Args:
+            crops: as `logits`.
+
+        Returns:
+            The logits, and (N, D) float32, a column for each of the manifest's `dimensions`.
 
         Raises:
             EngineError: the engine failed.

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from edge_runtime.bundle import Manifest, Variant
+from edge_runtime.bundle import DIMENSIONS, Manifest, Variant
 from edge_runtime.errors import EngineError
 from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
-from edge_runtime.inference.engine import EngineReport, Logits
+from edge_runtime.inference.engine import Dimensions, EngineReport, Logits
 
 
 class OnnxRuntimeEngine:
@@ -36,7 +36,9 @@ class OnnxRuntimeEngine:
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         for _, tensor in self._inputs:
             _check_graph(file, tensor, {put.name for put in self._session.get_inputs()})
-        _check_graph(file, self._output, set(outputs))
+        self._measured = [spec.tensor for spec in manifest.outputs if spec.kind in DIMENSIONS]
+        for tensor in (self._output, *self._measured):
+            _check_graph(file, tensor, set(outputs))
         if outputs[self._output][1:] != [len(manifest.labels)]:
             raise EngineError(
                 f"{file.name} gives logits of the shape {outputs[self._output]}, "
@@ -49,11 +51,20 @@ class OnnxRuntimeEngine:
 
     def logits(self, crops: Image) -> Logits:
         """See `Engine.logits`."""
+        (logits,) = self._run([self._output], crops)
+        return logits
+
+    def outputs(self, crops: Image) -> tuple[Logits, Dimensions]:
+        """See `Engine.outputs`."""
+        logits, *measured = self._run([self._output, *self._measured], crops)
+        return logits, np.concatenate(measured, axis=1)
+
+    def _run(self, outputs: list[str], crops: Image) -> list[Logits]:
         try:
-            (logits,) = self._session.run([self._output], make_inputs(self._inputs, crops))
+            found = self._session.run(outputs, make_inputs(self._inputs, crops))
         except Exception as exc:
             raise EngineError(f"ONNX Runtime failed on {crops.shape} {crops.dtype}: {exc}") from exc
-        return np.asarray(logits, np.float32)
+        return [np.asarray(tensor, np.float32) for tensor in found]
 
 
 def _check_graph(file: Path, wanted: str, found: set[str]) -> None:

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge_runtime.bundle import Manifest, Variant
+from edge_runtime.bundle import DIMENSIONS, Manifest, Variant
 from edge_runtime.errors import EngineError, MissingExtraError
 from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
-from edge_runtime.inference.engine import EngineReport, Logits
+from edge_runtime.inference.engine import Dimensions, EngineReport, Logits
 
 # int8 models say themselves which layers are quantized; the rest of them stays in float32.
 _PRECISION_HINT: Final = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -44,6 +44,9 @@ class OpenVinoEngine:
         output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
         try:
             self._output = compiled.output(output)
+            self._measured = [
+                compiled.output(spec.tensor) for spec in manifest.outputs if spec.kind in DIMENSIONS
+            ]
             for _, tensor in self._inputs:
                 compiled.input(tensor)
         except RuntimeError as exc:
@@ -69,11 +72,22 @@ class OpenVinoEngine:
 
     def logits(self, crops: Image) -> Logits:
         """See `Engine.logits`."""
+        self._infer(crops)
+        return self._result(self._output)
+
+    def outputs(self, crops: Image) -> tuple[Logits, Dimensions]:
+        """See `Engine.outputs`."""
+        self._infer(crops)
+        return self._result(self._output), np.concatenate(list(map(self._result, self._measured)), axis=1)
+
+    def _infer(self, crops: Image) -> None:
         try:
             self._request.infer(make_inputs(self._inputs, crops), share_inputs=True)
         except RuntimeError as exc:
             raise EngineError(f"OpenVINO failed on {crops.shape} {crops.dtype}: {exc}") from exc
-        return np.array(self._request.get_tensor(self._output).data, np.float32)
+
+    def _result(self, output: Any) -> Logits:
+        return np.array(self._request.get_tensor(output).data, np.float32)
 
 
 def _executed_precisions(compiled: Any) -> dict[str, int]:

@@ -41,6 +41,7 @@ class LabelValues(Protocol):
 @dataclass(slots=True)
 class _TrackSum:
     total: npt.NDArray[np.float64]
+    dimensions: npt.NDArray[np.float64]
     confidence: float
     count: int
     born_s: float
@@ -63,6 +64,8 @@ class WindowAggregator:
         window_s: length of a window.
         min_track_s: a track that was there for less than this does not count.
         zones: of the room; None: everybody is a student, wherever they sit.
+        dimensions: what the network measures of valence, arousal and dominance; the rest is looked up in the
+            label table.
         context_prior: the probabilities that come here were re-weighted by the activity in force.
     """
 
@@ -73,14 +76,18 @@ class WindowAggregator:
         window_s: float,
         min_track_s: float,
         zones: RoomZones | None = None,
+        dimensions: Sequence[str] = (),
         context_prior: bool = False,
     ) -> None:
-        self._valence = np.array([label.valence for label in labels])
-        self._arousal = np.array([label.arousal for label in labels])
+        valence = np.array([label.valence for label in labels])
+        arousal = np.array([label.arousal for label in labels])
         dominance = [label.dominance for label in labels]
-        self._dominance = None if None in dominance else np.array(dominance, np.float64)
+        self._table = {"valence": valence, "arousal": arousal}
+        if None not in dominance:
+            self._table["dominance"] = np.array(dominance, np.float64)
+        self._measured = {name: column for column, name in enumerate(dimensions)}
         # How far a label is from neutral; those of a table that leaves the unit circle are as far as can be.
-        self._intensity = np.minimum(1.0, np.hypot(self._valence, self._arousal))
+        self._intensity = np.minimum(1.0, np.hypot(valence, arousal))
         self._window_s, self._min_track_s = window_s, min_track_s
         self._zones = zones or RoomZones()
         self._context_prior = context_prior
@@ -138,6 +145,7 @@ class WindowAggregator:
         track_ids: npt.NDArray[np.int64],
         age_s: npt.NDArray[np.float64],
         probabilities: npt.NDArray[np.float32],
+        dimensions: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """The smoothed probabilities of one moment; `observe_frame` of the same moment comes first.
 
@@ -146,14 +154,22 @@ class WindowAggregator:
             track_ids: (N,) int64.
             age_s: (N,) float64, since the track was born.
             probabilities: (N, K) float32, rows sum to 1.
+            dimensions: (N, D) float32, what the network measured; None: nothing.
         """
+        if dimensions is None:
+            dimensions = np.zeros((len(track_ids), 0), np.float32)
         settled: Counter[int] = Counter()
-        for track, age, row in zip(track_ids.tolist(), age_s.tolist(), probabilities, strict=True):
+        for track, age, row, measured in zip(
+            track_ids.tolist(), age_s.tolist(), probabilities, dimensions, strict=True
+        ):
             known = self._tracks.get(track)
             if known is None:
-                known = _TrackSum(np.zeros(len(self._valence)), 0.0, 0, now_s - age, now_s)
+                known = _TrackSum(
+                    np.zeros(len(self._intensity)), np.zeros(len(measured)), 0.0, 0, now_s - age, now_s
+                )
                 self._tracks[track] = known
             known.total += row
+            known.dimensions += measured
             known.confidence += float(row.max())
             known.count += 1
             known.last_s = now_s
@@ -221,8 +237,8 @@ class WindowAggregator:
             seen=max(self._seen, readable),
             readable=readable,
             shares=shares,
-            valence=float(shares @ self._valence),
-            arousal=float(shares @ self._arousal),
+            valence=self._mean("valence", students, shares) or 0.0,
+            arousal=self._mean("arousal", students, shares) or 0.0,
             confidence=float(np.mean([known.confidence / known.count for known in students] or [0.0])),
             frames=self._frames,
             intensity=float(shares @ self._intensity),
@@ -232,7 +248,7 @@ class WindowAggregator:
                 name: self._zone_reading(place, groups.get(place, []))
                 for place, name in enumerate(self._zones.names, start=TEACHER + 1)
             },
-            dominance=None if self._dominance is None else float(shares @ self._dominance),
+            dominance=self._mean("dominance", students, shares),
             teacher_shares=self._mean_shares(teachers) if teachers else None,
         )
         self._begin()
@@ -244,13 +260,20 @@ class WindowAggregator:
             # Who sat here for most of the window, but no more than were here at one moment.
             readable=min(len(tracks), max(1, self._readable_in[place])),
             shares=shares,
-            valence=float(shares @ self._valence),
-            arousal=float(shares @ self._arousal),
+            valence=self._mean("valence", tracks, shares) or 0.0,
+            arousal=self._mean("arousal", tracks, shares) or 0.0,
         )
+
+    def _mean(self, name: str, tracks: list[_TrackSum], shares: npt.NDArray[np.float64]) -> float | None:
+        """Mean over tracks of what the network measured, else of the label table's values; None: neither."""
+        if name in self._measured and tracks:
+            column = self._measured[name]
+            return float(np.mean([known.dimensions[column] / known.count for known in tracks]))
+        return float(shares @ self._table[name]) if name in self._table else None
 
     def _mean_shares(self, tracks: list[_TrackSum]) -> npt.NDArray[np.float64]:
         if not tracks:
-            return np.zeros(len(self._valence))
+            return np.zeros(len(self._intensity))
         total: npt.NDArray[np.float64] = np.sum([known.shares for known in tracks], axis=0)
         total /= total.sum()
         return total

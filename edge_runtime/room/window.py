@@ -44,8 +44,8 @@ class RoomWindow:
         readable: people whose expression was read: the most counting tracks at one moment, at most `seen`.
         shares: (K,) float64, mean class probabilities over all counting tracks, sum 1; zeros when nobody was
             readable.
-        valence, arousal: in [-1, 1], mean over tracks of the label table's values; 0 when nobody was
-            readable.
+        valence, arousal: in [-1, 1], mean over tracks of what the network measured, else of the label table's
+            values; 0 when nobody was readable.
         confidence: mean over tracks of the largest smoothed probability, in [0, 1].
         frames: frames analysed.
         intensity: mean distance from neutral on the circumplex, in [0, 1].
@@ -54,7 +54,7 @@ class RoomWindow:
         zones: name → zone of students.
         teacher_shares: (K,) float64, mean class probabilities of who was in the teacher's zone; None when
             nobody was, or when that zone is not read.
-        dominance: mean over tracks, in [-1, 1]; None when the bundle's label table does not give it.
+        dominance: mean over tracks, in [-1, 1]; None when neither network nor label table gives it.
     """
 
     start_s: float
