@@ -116,7 +116,9 @@ def test_an_episode_that_the_bundle_never_tells_is_a_fault_at_the_start(base: di
 
 
 def test_only_who_sits_in_a_zone_of_students_counts(base: dict[str, Any]) -> None:
-    whole, half = lines_of(base)[-1], lines_of(base, zones={"students": {"left": LEFT_HALF}})[-1]
+    short = {"source": ROOM.replace("seconds=4", "seconds=2")}
+    whole = lines_of(base, camera=short)[-1]
+    half = lines_of(base, camera=short, zones={"students": {"left": LEFT_HALF}})[-1]
     assert (whole["seen_min"], half["seen_min"]) == (6, 6)  # 8 people: the band from 6 on
     assert half["readable_max"] < whole["readable_max"]
     assert half["zone_left_readable_max"] == half["readable_max"]
@@ -136,7 +138,8 @@ def test_without_an_agreement_nobody_in_the_teachers_zone_is_even_classified(
     base: dict[str, Any], deployment: dict[str, str], is_told: bool
 ) -> None:
     room = {"window_s": 1.0, "min_group": 5, "min_track_s": 0.0}
-    document = base | {"room": room, "deployment": deployment}
+    camera = {"source": ROOM.replace("seconds=4", "seconds=2")}
+    document = base | {"camera": camera, "room": room, "deployment": deployment}
     events: list[EmotionEvent] = []
     counted = []
     for teacher in (None, RIGHT):
