@@ -16,6 +16,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from edge_runtime.commands.progress import work_progress
+from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
 from export.training.augmentation import Augmentation
 from export.training.recipe import Recipe
@@ -66,6 +67,10 @@ def train(
             rich_help_panel=_TARGETS,
         ),
     ] = _DEFAULT.labels,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="another value in the network's config"),
+    ] = None,
     template: Annotated[str, typer.Option(help="alignment template: p1, loose")] = _DEFAULT.template,
     epochs: Annotated[
         int, typer.Option(min=1, help="passes over the training split", rich_help_panel=_SCHEDULE)
@@ -175,18 +180,20 @@ def train(
 
     roomtone train hafnet_edge --data fer2013.npz --out runs/hafnet_edge
 
+    roomtone train hafnet_small --data fer2013.npz --out runs/two_heads --set heads=2 --set affinity_weight=0
+
     roomtone train hafnet_half --data my_faces/ --out runs/ours --from bundles/default --minutes 90
     """
     import torch
 
-    from export.architectures import check_architecture
+    from export.architectures import configure
     from export.taxonomy import labels_of
     from export.training.curves import plot_curve
     from export.training.trainer import Trainer
 
-    check_architecture(architecture)
     recipe = Recipe(
         architecture,
+        _changes(changes or []),
         template,
         labels,
         epochs,
@@ -205,6 +212,7 @@ def train(
         seed=seed,
         augmentation=Augmentation(rotation, scale, shift, flip, blur, erase),
     )
+    configure(architecture, 2, recipe.changes)  # refused before any work is done for it
     with work_progress() as progress:
         sets = {split: load_labelled(data, split, labels) for split in ("training", "public")}
         names = sets["training"].label_names
@@ -230,6 +238,25 @@ def train(
 
         checkpoint = trainer.run(on_step, on_epoch)
     typer.echo(f"{checkpoint}  (torch {torch.__version__}; curve in {out / 'curve.png'})")
+
+
+def _changes(given: list[str]) -> dict[str, int | float | str]:
+    """`["heads=2", "affinity_weight=0"]` as values of the kinds that they look like."""
+    changes: dict[str, int | float | str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise ConfigurationError("the command line", [Fault("--set", f"{text!r} is not FIELD=VALUE")])
+        changes[name] = next((kind(value) for kind in (int, float) if _is_a(kind, value)), value)
+    return changes
+
+
+def _is_a(kind: type[int] | type[float], text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _located(split: str, faces: LabelledFaces, out: Path, progress: Progress) -> TrainingFaces:

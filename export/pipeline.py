@@ -202,14 +202,14 @@ def read_trained(architecture: str, file: Path) -> _Trained:
     """
     checkpoint = load_checkpoint(file)
     recipe, label_names = _recipe_and_labels(checkpoint, file)
-    config = configure(architecture, len(label_names))
-    network = config.network()
     if recipe.architecture != architecture and recipe.architecture in ARCHITECTURES:
         raise CheckpointError(
             file,
             f"was trained as {recipe.architecture}, not as {architecture}",
             hint=f"export it as {recipe.architecture}",
         )
+    config = configure(architecture, len(label_names), recipe.changes)
+    network = config.network()
     load_weights(network, checkpoint, file)
     return _Trained(
         checkpoint,

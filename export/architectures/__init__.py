@@ -14,8 +14,9 @@ the objective that trains it. Sequence networks (P1, P3) take another input and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Final, Protocol
 
 from torch import nn
 
@@ -24,7 +25,9 @@ from export.architectures import drsn18, fusion, hafnet, lip_resnet18
 
 
 class Config(Protocol):
-    """Sizes of a network; each paper's file has one."""
+    """Sizes of a network; each paper's file has one, a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def num_classes(self) -> int:
@@ -65,14 +68,43 @@ ARCHITECTURES: Final[dict[str, Callable[[int], Config]]] = {
 }
 
 
-def configure(architecture: str, num_classes: int) -> Config:
+def configure(
+    architecture: str, num_classes: int, changes: Mapping[str, int | float | str] | None = None
+) -> Config:
     """The sizes of a network by its name.
 
+    Args:
+        architecture: a name of `ARCHITECTURES`.
+        num_classes: of its logits.
+        changes: fields of its config, with other values than the named size has; for ablations.
+
     Raises:
-        ConfigurationError: no architecture of this name.
+        ConfigurationError: no architecture of this name, or a change that it cannot take.
     """
     check_architecture(architecture)
-    return ARCHITECTURES[architecture](num_classes)
+    config = ARCHITECTURES[architecture](num_classes)
+    faults = [fault for name, value in (changes or {}).items() if (fault := _fault(config, name, value))]
+    if faults:
+        known = ", ".join(f"{name} ({value})" for name, value in _changeable(config).items())
+        raise ConfigurationError(architecture, faults, hint=f"it has {known}")
+    return replace(config, **changes) if changes else config
+
+
+def _changeable(config: Config) -> dict[str, int | float | str]:
+    values = {entry.name: getattr(config, entry.name) for entry in fields(config)}
+    return {
+        name: value
+        for name, value in values.items()
+        if name != "num_classes" and isinstance(value, int | float | str)
+    }
+
+
+def _fault(config: Config, name: str, value: int | float | str) -> Fault | None:
+    before = _changeable(config).get(name)
+    if before is None:
+        return Fault(name, "is no field of its config")
+    fits = isinstance(value, int) if isinstance(before, int) else isinstance(value, type(before) | int)
+    return None if fits else Fault(name, f"is {value!r}, not of the kind of {before!r}")
 
 
 def check_architecture(architecture: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -35,14 +35,15 @@ class Progress:
 class Watch:
     """Seconds that a run has taken, over all its resumptions."""
 
-    def __init__(self) -> None:
-        self._before, self._since = 0.0, time.monotonic()
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._before, self._since = 0.0, clock()
 
     @property
     def seconds(self) -> float:
         """So far."""
-        return self._before + time.monotonic() - self._since
+        return self._before + self._clock() - self._since
 
     def go_on_from(self, seconds: float) -> None:
         """Counts on from what the run had taken when it was stopped."""
-        self._before, self._since = seconds, time.monotonic()
+        self._before, self._since = seconds, self._clock()

@@ -12,6 +12,7 @@ from export.training.augmentation import Augmentation
 
 # What a recipe did that was stored before these could be chosen.
 _BEFORE: Final[dict[str, Any]] = {
+    "changes": {},
     "labels": "fer",
     "early_size_px": 0,
     "early_share": 0.0,
@@ -29,6 +30,7 @@ class Recipe:
 
     Attributes:
         architecture: a name of `export.architectures.ARCHITECTURES`.
+        changes: fields of its config that have another value than the named size, for ablations.
         template: name of the alignment template.
         labels: which labelling is learned, a name of `edge_runtime.faces.labelled.LABELLINGS`.
         epochs: passes over the training split.
@@ -58,6 +60,7 @@ class Recipe:
     """
 
     architecture: str = "hafnet_edge"
+    changes: dict[str, int | float | str] = field(default_factory=dict)
     template: str = "loose"
     labels: str = "fer"
     epochs: int = 30
@@ -112,8 +115,10 @@ class Recipe:
         options |= {entry.name: getattr(augmentation, entry.name) for entry in fields(augmentation)}
         usual = {**asdict(Recipe()), **asdict(Recipe().augmentation)}
         del options["architecture"]
-        return " ".join(
+        changes = [f"--set {name}={value}" for name, value in options.pop("changes").items()]
+        flags = [
             f"--{name.removesuffix('_px').removesuffix('_deg').replace('_', '-')} {value}"
             for name, value in options.items()
             if value != usual[name]
-        )
+        ]
+        return " ".join(changes + flags)

@@ -7,6 +7,7 @@ processor has it. The loop needs no GPU, and takes one where there is one.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -69,6 +70,7 @@ class Trainer:
         minutes: of wall-clock time after which the run ends, resumptions counted together; the schedule is
             then drawn out over the time instead of the epochs where that is shorter. None: the epochs alone.
         start: a checkpoint or bundle to take the first weights from; None: random ones.
+        clock: seconds that only go forward, for `minutes`.
 
     Raises:
         ConfigurationError: a split holds too few images, or none of a class.
@@ -84,6 +86,7 @@ class Trainer:
         label_names: tuple[str, ...] = FER_LABELS,
         minutes: float | None = None,
         start: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_sizes(recipe.batch_size, training, choosing, label_names)
         torch.manual_seed(recipe.seed)
@@ -92,7 +95,7 @@ class Trainer:
         self.started_from = "random weights"
         self._seconds = None if minutes is None else 60 * minutes
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        config = configure(recipe.architecture, len(label_names))
+        config = configure(recipe.architecture, len(label_names), recipe.changes)
         self._inputs = config.inputs
         self._batches = Batches(recipe, training, label_names, config.inputs)
         network = config.network()
@@ -107,7 +110,7 @@ class Trainer:
         check_space(folder, dict(self.network.state_dict()), 2 * 4)
         self.curve: list[EpochResult] = []
         self.steps_done = 0
-        self._watch = Watch()
+        self._watch = Watch(clock)
         self._resume()
 
     @property
@@ -128,9 +131,11 @@ class Trainer:
         Raises:
             DivergedError: the loss is NaN or infinite.
         """
-        while self._share() < 1:
+        is_over = self._share() >= 1
+        while not is_over:
             result = self._epoch(len(self.curve) + 1, on_step)
             self.curve.append(result)
+            is_over = self._share() >= 1  # before the time is stored, so that a run that is over stays so
             self._save()
             on_epoch(result)
         return self.folder / "checkpoint.safetensors"
@@ -278,7 +283,7 @@ class Trainer:
         if not path.exists():
             return
         stored = load_checkpoint(path)
-        if stored.facts.get("recipe") != self.recipe.to_json():
+        if "recipe" not in stored.facts or Recipe.from_json(stored.facts["recipe"]) != self.recipe:
             raise RoomtoneError(
                 f"{path} belongs to another recipe",
                 hint="give another --out, or delete the folder to start anew",

@@ -113,9 +113,12 @@ def test_the_help_names_every_kind_of_network() -> None:
     [
         (["hafnot"], "'hafnot' is not one of"),
         (["hafnet_half", "--template", "round"], "'round', not one of p1, loose"),
+        (["hafnet_half", "--set", "tails=2"], "tails: is no field of its config"),
+        (["hafnet_half", "--set", "heads=few"], "heads: is 'few', not of the kind of 4"),
+        (["hafnet_half", "--set", "heads"], "'heads' is not FIELD=VALUE"),
         (["hafnet_half"], "no such file"),
     ],
-    ids=["architecture", "template", "data"],
+    ids=["architecture", "template", "unknown field", "wrong kind", "no value", "data"],
 )
 def test_train_refuses_before_it_does_anything(arguments: list[str], problem: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=problem):

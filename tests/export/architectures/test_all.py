@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edge_runtime.faces.labelled import FER_LABELS, FERPLUS_LABELS
-from export.architectures import ARCHITECTURES, Config
+from export.architectures import ARCHITECTURES, Config, configure
 from export.architectures.drsn18 import Drsn18Config
 from export.architectures.fusion import FusionConfig
 from export.architectures.hafnet import HafnetConfig
@@ -85,6 +85,13 @@ def test_a_small_size_suits_a_small_board(name: str) -> None:
     cost = measure_cost(ARCHITECTURES[name](7).network(), torch.zeros(1, 1, 96, 96))
     assert cost.parameters <= 1.5e6
     assert cost.multiply_adds <= 120e6
+
+
+def test_a_size_can_be_changed_field_by_field() -> None:
+    config = configure("hafnet_small", 7, {"heads": 2, "affinity_weight": 0})
+    assert (config.heads, config.affinity_weight, config.width) == (2, 0, 20)  # type: ignore[attr-defined]
+    drsn = configure("drsn18_half", 7, {"unit": "none"})
+    assert drsn == Drsn18Config(7, "none", width=32)
 
 
 def test_the_edge_size_fits_its_bundle() -> None:

@@ -9,9 +9,19 @@ from export.training.augmentation import Augmentation
 from export.training.recipe import Recipe
 
 CHANGED = Recipe(
-    "hafnet_half", "p1", "ferplus", 3, 8, 0.02, label_smoothing=0.2, early_size_px=48, votes_blend=0.3, seed=4,
+    "hafnet_half",
+    {"heads": 2, "affinity_weight": 0.5},
+    template="p1",
+    labels="ferplus",
+    epochs=3,
+    batch_size=8,
+    learning_rate=0.02,
+    label_smoothing=0.2,
+    early_size_px=48,
+    votes_blend=0.3,
+    seed=4,
     augmentation=Augmentation(rotation_deg=30, erase=0),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), CHANGED], ids=["usual", "changed"])
@@ -21,7 +31,7 @@ def test_a_recipe_survives_its_checkpoint(recipe: Recipe) -> None:
 
 def test_a_recipe_of_an_earlier_version_is_read_as_what_it_was() -> None:
     stored = Recipe().to_json()
-    for name in ("labels", "early_size_px", "early_share", "votes_weight", "votes_blend"):
+    for name in ("changes", "labels", "early_size_px", "early_share", "votes_weight", "votes_blend"):
         del stored[name]
     read = Recipe.from_json(stored)
     assert (read.labels, read.size_px(0.0), read.votes_weight) == ("fer", 96, 0)
@@ -41,6 +51,7 @@ def test_its_flags_are_options_of_the_command_and_give_it_again() -> None:
         8,
     )
     assert (given["learning_rate"], given["label_smoothing"], given["votes_blend"]) == (0.02, 0.2, 0.3)
+    assert given["changes"] == ["heads=2", "affinity_weight=0.5"]
     assert (given["early_size"], given["rotation"], given["erase"], given["seed"]) == (48, 30.0, 0.0, 4)
 
 
