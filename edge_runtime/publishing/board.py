@@ -22,7 +22,7 @@ MAX_DEVICES = 2000  # a stranger may invent devices; a board shows a school's
 MAX_KINDS = 32  # of episodes, of one device
 REMEMBERED_EVENTS = 2000  # ids by which a second delivery is recognised
 
-HEADINGS = ("room", "mood", "valence\narousal", "class", "read\nof seen", "device")
+HEADINGS = ("room", "mood", "class", "device")  # four columns, so that 80 characters are enough
 BAR_CELLS = 10
 TOP_SHARES = 3
 # Okabe and Ito's palette, which colour-blind readers can tell apart; label and number say the same in words.
@@ -186,11 +186,9 @@ def table(rows: Sequence[BoardRow], *, foreign: int = 0, note: str = "") -> Tabl
         out.add_column(heading, no_wrap=heading == "mood")
     for row in rows:
         out.add_row(
-            Text(f"{row.site}/{row.room}\n").append(row.device, style="dim"),
-            mood(row.event),
-            _valence_arousal(row.event),
+            _who(row),
+            mood(row.event) + _valence_arousal(row.event),
             lesson(row.event, row.episodes),
-            Text(people(row.event).plain.replace(" of ", "\nof ")),
             Text("\n").join(_of_device(row)),
         )
     if not rows:
@@ -245,10 +243,18 @@ def _band(low: int, high: int) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
+def _who(row: BoardRow) -> Text:
+    """Room, device, people read and seen."""
+    out = Text(f"{row.site}/{row.room}\n").append(row.device, style="dim")
+    return (
+        out if row.event is None else out.append("\nread " + people(row.event).plain.replace(" of", "\nof"))
+    )
+
+
 def _valence_arousal(event: EmotionEvent | None) -> Text:
     if event is None or event.valence is None or event.arousal is None:
-        return Text("–")
-    return Text(f"{event.valence:+.2f}\n{event.arousal:+.2f}")
+        return Text()
+    return Text(f"\nvalence {event.valence:+.2f}\narousal {event.arousal:+.2f}", style="dim")
 
 
 def _state(row: BoardRow) -> Text:
