@@ -15,6 +15,7 @@ from edge_runtime.config import Config
 from edge_runtime.config_file import load_config
 from edge_runtime.device_profile import find_profile, load_profile, profile_names, profiles_folder
 from edge_runtime.errors import ConfigurationError
+from edge_runtime.publishing.contract_files import schema_folder
 
 BOARDS = Path(__file__).with_name("boards")
 ARCHITECTURES = {"x86-64-avx2": "x86_64", "x86-64-vnni": "x86_64", "intel-n100": "x86_64"}
@@ -119,7 +120,9 @@ def test_a_profile_that_cannot_be_had_is_a_fault_of_the_file_that_names_it(
     assert caught.value.faults[0].line == 2
 
 
-def test_an_installed_wheel_holds_the_profiles_and_the_unit(repository: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_holds_the_profiles_the_unit_and_the_contract(
+    repository: Path, tmp_path: Path
+) -> None:
     command = [
         sys.executable,
         "-m",
@@ -139,6 +142,9 @@ def test_an_installed_wheel_holds_the_profiles_and_the_unit(repository: Path, tm
         names = set(archive.namelist())
         archive.extractall(tmp_path / "installed")
     assert "edge_runtime/firmware_configs/systemd/roomtone.service" in names
+    contract = {f"edge_runtime/schemas/{path.name}" for path in schema_folder().iterdir()}
+    assert len(contract) > 2
+    assert contract <= names
     program = "from edge_runtime.device_profile import *; print(*profile_names(), profiles_folder())"
     script = [
         sys.executable,
