@@ -93,6 +93,11 @@ class LiveCamera:
         return self._online
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the last attempt has failed and the next has not begun; `last_problem` knows why."""
+        return self._grabber is None and bool(self.last_problem)
+
+    @property
     def child_pid(self) -> int | None:
         """The process that holds the camera; None between two attempts."""
         return None if self._grabber is None else self._grabber.pid

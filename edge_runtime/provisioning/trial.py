@@ -51,7 +51,7 @@ def try_camera(camera: CameraSection) -> Frame:
 
 
 def _has_failed(source: FrameSource) -> bool:
-    return isinstance(source, LiveCamera) and source.child_pid is None and bool(source.last_problem)
+    return isinstance(source, LiveCamera) and source.has_failed
 
 
 def try_broker(mqtt: MqttSection, credentials: Credentials) -> str:

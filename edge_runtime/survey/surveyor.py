@@ -20,6 +20,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.frames.address import masked
 from edge_runtime.frames.frame import EndOfSource, Frame, FrameSource, Image
+from edge_runtime.frames.live import LiveCamera
 from edge_runtime.pacing import Beat
 from edge_runtime.survey.background import Background, hide_people
 from edge_runtime.survey.exposure import Exposure, measure_exposure
@@ -72,6 +73,16 @@ class Surveyor:
         self.heat: Heat | None = None
         self.left_out = 0
         self.heads_now = 0
+
+    @property
+    def source(self) -> str:
+        """Where the frames are from, without its password."""
+        return masked(self._config.camera.source.strip())
+
+    @property
+    def is_empty(self) -> bool:
+        """No frame came yet."""
+        return self._shape is None
 
     @property
     def seconds(self) -> float:
@@ -131,9 +142,8 @@ class Surveyor:
             SourceError: no frame came.
         """
         self._collect()
-        source = masked(self._config.camera.source.strip())
         if self._shape is None or self._limits is None:
-            raise SourceError(source, "gave no picture", hint="roomtone doctor says why")
+            raise SourceError(self.source, "gave no picture", hint="roomtone doctor says why")
         places = self._places.result()
         faces = [place.brightness for place in places if place.grade is not Grade.TURNED]
         light = Light(
@@ -144,7 +154,7 @@ class Surveyor:
         )
         height, width = self._shape[:2]
         report = SurveyReport(
-            source=source,
+            source=self.source,
             site=self._config.device.site,
             room=self._config.device.room,
             width_px=width,
@@ -170,7 +180,7 @@ class Surveyor:
         self._collect()
         median = self._background.median()
         if median is None or self._shape is None:
-            raise SourceError(masked(self._config.camera.source), "gave no picture")
+            raise SourceError(self.source, "gave no picture")
         scale = np.float32(median.shape[1] / self._shape[1])
         heads, suspects = (
             np.concatenate([np.empty((0, 4), np.float32), *boxes]) * scale
@@ -209,13 +219,22 @@ def watch(source: FrameSource, surveyor: Surveyor, seconds: float, on_progress: 
             break
         if frame is None:
             silent_s += _READ_TIMEOUT_S
-            if silent_s >= _NOBODY_S:
-                problem = getattr(source, "last_problem", "") or f"no frame for {silent_s:.0f} s"
-                raise SourceError(source.camera_id, problem, hint=getattr(source, "last_hint", ""))
+            _judge_silence(source, surveyor, silent_s)
             continue
         silent_s = 0.0
         surveyor.add(frame)
         on_progress(min(seconds, surveyor.seconds), surveyor.heads_now)
+
+
+def _judge_silence(source: FrameSource, surveyor: Surveyor, silent_s: float) -> None:
+    """Gives up a camera that does not open, or stays away; one that was there may come back for a while."""
+    problem, hint = f"no frame for {silent_s:.0f} s", "roomtone doctor looks closer"
+    is_over = silent_s >= _NOBODY_S
+    if isinstance(source, LiveCamera):
+        is_over = is_over or (source.has_failed and surveyor.is_empty)
+        problem, hint = source.last_problem or problem, source.last_hint or hint
+    if is_over:
+        raise SourceError(surveyor.source, problem, hint=hint)
 
 
 def _mean(exposures: list[Exposure]) -> Exposure:

@@ -95,7 +95,7 @@ def _opens(source: LiveCamera, patience_s: float) -> bool:
     """Waits until the camera is open, or its first attempt has failed and it is known why."""
     deadline_s = time.monotonic() + patience_s
     while not source.wait_until_open(0.1):
-        if time.monotonic() > deadline_s or (source.child_pid is None and source.last_problem):
+        if time.monotonic() > deadline_s or source.has_failed:
             return False
     return True
 

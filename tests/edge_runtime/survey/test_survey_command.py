@@ -59,6 +59,16 @@ def test_an_empty_room_says_so(tmp_path: Path, mjpeg_camera) -> None:
     assert report["places"] == []
 
 
+def test_a_camera_that_does_not_open_says_why_at_once(mjpeg_camera) -> None:
+    mjpeg_camera.status = 401
+    began = time.monotonic()
+    done = survey("--source", mjpeg_camera.url.replace("http://", "http://me:hunter2@"))
+    assert done.returncode == 4
+    assert "does not accept the user and password" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert time.monotonic() - began < 14  # and not after the patience for a camera that went away
+
+
 def test_ctrl_c_gives_the_report_so_far(tmp_path: Path) -> None:
     endless = ROOM.replace("seconds=3", "realtime=1")
     with subprocess.Popen(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edge_runtime.bundle import default_bundle_path, open_bundle
-from edge_runtime.config import Config
+from edge_runtime.config import CameraSection, Config
 from edge_runtime.faces.quality import FaceQuality
+from edge_runtime.frames.opening import open_source
 from edge_runtime.survey.places import Place, Places
 from edge_runtime.survey.readability import Grade, Limits, grade_faces, limits_of
-from edge_runtime.survey.scan import Sightings
+from edge_runtime.survey.scan import Sightings, ThoroughScan
 
 LIMITS = Limits(readable_px=32, comfortable_px=48, found_px=30)
 GOOD = {"width": 60.0, "brightness": 120.0, "contrast": 25.0, "sharpness": 0.05, "eyes": True}
@@ -66,6 +69,20 @@ def test_what_the_runtime_s_own_scan_cannot_find_is_not_promised(
     limits = limits_of(config, open_bundle(default_bundle_path()).manifest, frame_width)
     assert limits.least_px == pytest.approx(least, abs=0.1)
     assert limits.comfortable_px == 48
+
+
+@pytest.mark.realdata
+def test_a_head_that_turns_is_turned_away_first_and_readable_afterwards(shared_data: Path) -> None:
+    config, manifest = Config(), open_bundle(default_bundle_path()).manifest
+    scan = ThoroughScan(config, manifest, limits_of(config, manifest, 480))
+    grades = []
+    film = shared_data / "videos" / "head-pose-face-detection-female.gif"
+    with open_source(CameraSection(source=str(film))) as source:
+        for number in range(1, 16):
+            image = source.read(5).image_bgr
+            if number in (5, 10, 15):
+                grades += scan(image).grades.tolist()
+    assert grades == [Grade.TURNED, Grade.READABLE, Grade.READABLE]
 
 
 def sightings(*faces: tuple[float, float, float, Grade, bool]) -> Sightings:

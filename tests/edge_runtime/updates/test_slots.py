@@ -12,10 +12,11 @@ import pytest
 from update_parts import Versions
 
 from edge_runtime.bundle import default_bundle_path, open_bundle
-from edge_runtime.config import UpdatesSection
+from edge_runtime.config import Config, UpdatesSection
 from edge_runtime.errors import BundleTamperedError, CandidateRefusedError, UpdateError
 from edge_runtime.updates.installing import install
 from edge_runtime.updates.slots import MAX_ATTEMPTS, Slots, version_key
+from edge_runtime.updates.starting import bundle_in_force
 
 UPDATES = UpdatesSection()
 
@@ -272,3 +273,23 @@ def test_a_read_only_disk_is_named_and_what_is_there_runs(small_disk: Path, vers
         with pytest.raises(UpdateError, match="read-only"):
             change()
     assert slots.running().bundle.digest == first
+
+
+def test_whoever_only_looks_sees_the_bundle_that_a_start_would_try_first(
+    slots: Slots, versions: Versions, tiny_bundle: Path
+) -> None:
+    def in_force(**inference: object) -> tuple[str, str]:
+        config = Config.model_validate({"inference": inference, "updates": {"directory": str(slots.folder)}})
+        bundle, problem = bundle_in_force(config)
+        return f"{bundle.manifest.name} {bundle.manifest.version}", problem
+
+    assert in_force()[0].startswith("default ")
+    put(slots, versions("0.2.0"))
+    assert in_force() == ("tiny 0.2.0", "")
+    assert in_force(bundle=tiny_bundle) == ("tiny 0.1.0", "")  # a configured one stands above the slots
+    current = slots.table().current
+    assert current is not None
+    (slots.folder / current.folder / "MODEL_CARD.md").write_text("changed")
+    name, problem = in_force()
+    assert name.startswith("default ")
+    assert "MODEL_CARD.md is not the recorded file" in problem
