@@ -98,13 +98,13 @@ export class Card {
       const { seen_max: seen, min_group: count } = this.device.window;
       return seen ? say("card.private", { count }) : say("card.nobody");
     }
-    if (this.state === "closed" || this.state === "waiting") return say(`card.${this.state}`);
+    if (["closed", "waiting", "blind"].includes(this.state)) return say(`card.${this.state}`);
     return age === null ? say("card.offline_never") : say(`card.${this.state}`, { age: ago(age) });
   }
 
   #alert(device) {
     const verdict = device.verdict;
-    const isTold = needsAttention(device) && this.state !== "offline" && this.state !== "silent";
+    const isTold = needsAttention(device) && !["offline", "silent", "blind"].includes(this.state);
     const episode = this.state === "live" ? device.episodes?.at(-1) : null;
     show(this.alert, isTold || Boolean(episode));
     setText(this.alert, isTold ? verdict.text : episode ? say("card.episode", {

@@ -5,6 +5,7 @@ import { minuteTime, percent } from "./format.js";
 import { canvasFill } from "./labels.js";
 import { say, sayWord } from "./words.js";
 
+export const DENSE = 300; // from so many steps on, the lines between areas would hide them
 const STRIP = 24; // px, height of a strip above the plot
 
 /** The page's colours as the canvas needs them; another theme, other colours. */
@@ -66,6 +67,7 @@ function timeOptions(ink, view, select) {
  */
 export function sharesChart(host, size, labels, data, view, marks, events) {
   const ink = inks();
+  const isDense = data[0].length > DENSE;
   const options = timeOptions(ink, view, events.select);
   const chart = new uPlot({
     ...options,
@@ -74,7 +76,7 @@ export function sharesChart(host, size, labels, data, view, marks, events) {
     scales: { ...options.scales, y: { range: [0, 1] } },
     axes: axes(ink, { values: (_, splits) => splits.map((share) => `${percent(share)} %`), incrs: [0.25, 0.5] }),
     series: [{}, ...labels.toReversed().map((label) => ({
-      label, paths: uPlot.paths.stepped({ align: -1 }), stroke: ink.surface, width: 1.2, points: { show: false },
+      label, paths: uPlot.paths.stepped({ align: -1 }), stroke: ink.surface, width: isDense ? 0.4 : 1.2, points: { show: false },
       fill: (u) => canvasFill(u.ctx, label, uPlot.pxRatio),
     }))],
     hooks: {

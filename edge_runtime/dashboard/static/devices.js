@@ -44,7 +44,7 @@ function number(value, digits = 0) {
 
 function healthOf(device) {
   if (device.link?.online === false) return "offline";
-  return device.stats?.health ?? "unknown";
+  return device.verdict?.code === "camera_lost" ? "camera_lost" : device.stats?.health ?? "unknown";
 }
 
 function runs(device) {

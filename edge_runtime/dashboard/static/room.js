@@ -199,7 +199,8 @@ export class RoomPage {
     this.#explain(points);
     if (!points.length) return;
     this.plots.draw(this.#shown(), this.#episodes, isAnew);
-    this.episodes.replaceChildren(episodesTable(this.#episodes, this.view));
+    const inView = (episode) => episode.start_ts < this.view.end && episode.start_ts + episode.duration_s > this.view.start;
+    this.episodes.replaceChildren(episodesTable(this.#episodes.filter(inView), this.view));
     this.#table();
   }
 

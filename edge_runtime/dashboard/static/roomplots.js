@@ -1,6 +1,6 @@
 // The charts of a room's page, the legends that read them, and the line that one reads at.
 
-import { linesChart, pathChart, sharesChart } from "./charts.js";
+import { DENSE, linesChart, pathChart, sharesChart } from "./charts.js";
 import { el, setText } from "./dom.js";
 import { capital, clockTime, datedTime, percent, signed } from "./format.js";
 import { paint } from "./labels.js";
@@ -61,8 +61,10 @@ export class RoomPlots {
       lines: steps(points, Object.values(LINES).map((key) => (point) => point[key])),
       path: this.#path(),
     };
-    if (isAnew || !this.#charts.length || labels.join() !== this.labels.join()) this.#make(labels, columns);
+    const look = [...labels, columns.shares[0].length > DENSE].join();
+    if (isAnew || !this.#charts.length || look !== this.look) this.#make(labels, columns);
     else Object.values(columns).forEach((column, at) => this.#charts[at].setData(column));
+    this.look = look;
     this.#describe(columns.path);
     this.#read(this.#reading);
   }

@@ -3,6 +3,8 @@
 import { inOrder } from "./labels.js";
 
 const LESSON_GAP_S = 10 * 60; // so long without a window, or a break, and the next is another lesson
+const LESSON_HIDDEN_S = 5 * 60;
+const LESSON_LEAST_S = 5 * 60;
 const LESSON_DEFAULT_S = 50 * 60;
 const SHARE = "share_";
 const FIRST_COLUMNS = ["time", "ts", "start_ts", "device", "windows", "suppressed"];
@@ -19,15 +21,17 @@ export const labelsOf = (points) => inOrder(new Set(
   points.flatMap((point) => Object.keys(point).filter((key) => key.startsWith(SHARE)).map((key) => key.slice(SHARE.length))),
 ));
 
-/** Where the lesson began that `end` is in: after a break or a gap. */
+/** Where the lesson began that `end` is in: after a break, a gap, or some minutes in which nobody could be told of. */
 export function lessonStart(points, end) {
-  let start = end;
+  let start = end, hidden = 0;
   for (const point of points.filter((p) => p.ts <= end + 1).toReversed()) {
-    if (point.context === "break" && start < end) break;
-    if (start < end && start - point.ts > LESSON_GAP_S) break;
-    start = point.start_ts;
+    const hasBegun = start < end;
+    hidden = isPrivate(point) ? hidden + point.ts - point.start_ts : 0;
+    const isBetween = point.context === "break" || hidden >= LESSON_HIDDEN_S || start - hidden - point.ts > LESSON_GAP_S;
+    if (hasBegun && isBetween) break;
+    if (!isPrivate(point)) start = point.start_ts;
   }
-  return end - start < 300 ? end - LESSON_DEFAULT_S : start;
+  return end - start < LESSON_LEAST_S ? end - LESSON_DEFAULT_S : start;
 }
 
 /**

@@ -4,7 +4,7 @@ import { live } from "./live.js";
 
 const OVERDUE_WINDOWS = 3; // as in diagnosis.py
 const OVERDUE_GRACE_S = 15;
-const RANK = { live: 0, private: 1, silent: 2, waiting: 3, closed: 4, offline: 5 };
+const RANK = { live: 0, private: 1, silent: 2, waiting: 3, blind: 4, closed: 5, offline: 6 };
 
 /** Age of the newest window, s, by the device's own clock set right; null before the first. */
 export function ageOf(device) {
@@ -12,13 +12,14 @@ export function ageOf(device) {
   return Math.max(0, live.now() - (device.window.ts - (device.link?.skew_s ?? 0)));
 }
 
-/** live, private, silent, waiting, closed or offline. */
+/** live, private, silent, waiting, blind (no camera), closed or offline. */
 export function stateOf(device) {
   if (device.link?.online === false) return "offline";
   if (device.link?.enabled === false) return "closed";
-  if (!device.window) return "waiting";
+  const isBlind = device.verdict?.code === "camera_lost";
+  if (!device.window) return isBlind ? "blind" : "waiting";
   if (ageOf(device) > OVERDUE_WINDOWS * (device.info?.window_s ?? device.window.window_s) + OVERDUE_GRACE_S) {
-    return "silent";
+    return isBlind ? "blind" : "silent";
   }
   return device.window.suppressed ? "private" : "live";
 }
