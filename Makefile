@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= simulated://students=24,seed=7,teacher=true,lesson_s=150
 
-.PHONY: help demo test check bench bench-fleet bench-history bench-dashboard docs format clean
+.PHONY: help demo test check bench bench-fleet bench-history bench-dashboard docs format wheelhouse clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -36,6 +36,9 @@ docs: $(VENV)/.dev  ## docs/configuration.md, from the schema
 
 bench-dashboard: $(VENV)/.dev  ## 1,000 devices, one dashboard: from publishing to the pixel in Chromium
 	$(BIN)/python tests/bench/dashboard.py $(DASHBOARD)
+
+wheelhouse: $(VENV)/bin/pip  ## all wheels of a board without internet: ARCH=aarch64 or x86_64, EXTRAS=provision
+	@$(BIN)/python firmware_configs/wheelhouse.py $(ARCH) $(if $(EXTRAS),--extras $(EXTRAS))
 
 format: $(VENV)/.dev  ## mends what ruff can mend
 	$(BIN)/ruff check --fix .

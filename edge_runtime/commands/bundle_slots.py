@@ -182,6 +182,26 @@ def rollback(config: _Config = None, state: _State = None, as_json: _Json = Fals
     typer.echo(f"{rejected} is sent back; {current or 'the bundle that ships'} runs")
 
 
+@app.command()
+def outcome(
+    bundle: Annotated[
+        str | None, typer.Argument(help="NAME@VERSION or digest; whatever was activated last when absent")
+    ] = None,
+    config: _Config = None,
+    state: _State = None,
+    as_json: _Json = False,
+) -> None:
+    r"""Says how an activation ended, for update tools: 0 committed, 1 sent back, 21 not decided yet.
+
+    \b
+    roomtone bundle outcome hafnet@1.2.0 || echo $?
+    """
+    slots, _ = _open(config, state)
+    word, why = slots.outcome(bundle)
+    typer.echo(json.dumps({"outcome": word, "why": why}) if as_json else f"{word}: {why}")
+    raise typer.Exit({"committed": 0, "undecided": 21}.get(word, 1))
+
+
 @app.command("list")
 def list_slots(config: _Config = None, state: _State = None, as_json: _Json = False) -> None:
     r"""Shows the slots of this device: current, previous, candidate, and what was last sent back and why.

@@ -207,6 +207,35 @@ class Slots:
         """The first of them."""
         return next(self.in_order())
 
+    def outcome(
+        self, bundle: str | None = None
+    ) -> tuple[Literal["committed", "undecided", "sent back"], str]:
+        """How an activation ended, and why.
+
+        Args:
+            bundle: NAME@VERSION or digest; None: of the candidate if there is one, else of the current bundle.
+        """
+        table = self.table()
+
+        def is_meant(slot: Slot | None) -> bool:
+            return slot is not None and bundle in (None, slot.digest, f"{slot.name}@{slot.version}")
+
+        if (candidate := table.candidate) is not None and is_meant(candidate):
+            if candidate.phase != "installed":
+                return (
+                    "undecided",
+                    f"{candidate} is {'on trial' if candidate.phase == 'trial' else 'checked'}",
+                )
+            if table.rejected is not None and table.rejected.digest == candidate.digest:
+                return "sent back", table.rejected.reason
+            if bundle is not None:
+                return "undecided", f"{candidate} is installed and not activated"
+        if is_meant(table.current) or (bundle is None and table.current is None):
+            return "committed", f"{table.current or 'the bundle that ships'} runs"
+        if table.rejected is not None and is_meant(table.rejected):
+            return "sent back", table.rejected.reason
+        return "sent back", f"{bundle} is not on this device"
+
     def check_version(self, name: str, version: str, waivers: tuple[Waiver, ...] = ()) -> None:
         """Refuses what is older than the version floor.
 

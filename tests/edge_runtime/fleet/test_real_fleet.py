@@ -60,10 +60,7 @@ def test_a_good_bundle_reaches_every_device_and_a_bad_one_none(
         return Config.model_validate(
             {
                 "device": {"site": "school", "room": f"r{number}", "device": "camera-1"},
-                "camera": {
-                    "source": f"simulated://students=4,seed={number + 3},width=640,height=360,fps=8",
-                    "realtime": True,
-                },
+                "camera": {"source": source, "realtime": True},
                 "inference": {"classify_rate_hz": 8.0, "readable_width_px": 16},
                 "faces": {"scan_rate_hz": 1.0, "scan_width_px": 640},
                 "room": {"min_group": 1, "min_track_s": 0.0},
