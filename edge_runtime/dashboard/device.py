@@ -6,10 +6,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from edge_runtime.alerts.alert import AlertEvent
 from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats
 
 TREND_MINUTES: Final = 60
 MAX_EPISODES: Final = 8
+MAX_ALERTS: Final = 8
 NOTABLE_SKEW_S: Final = 5.0  # below it, two clocks agree as far as a dashboard is concerned
 # What every payload repeats from its topic, or what only a receiver of events needs.
 _NOT_SHOWN: Final = frozenset({"schema", "site", "room", "device", "boot"})
@@ -53,6 +55,7 @@ class Device:
         stats_received_s: when the stats came.
         status: role → online, offline or disabled.
         episodes: those that go on, by id.
+        alerts: those that last, by the name of their rule.
         context: activity in force; None until it is known.
         is_enabled: the privacy shutter is open; None until it is known.
         skew_s: how far its clock is ahead of this server's; None until it is known.
@@ -74,6 +77,7 @@ class Device:
     info: Info | None = None
     status: dict[str, str] = field(default_factory=dict)
     episodes: dict[str, EpisodeEvent] = field(default_factory=dict)
+    alerts: dict[str, AlertEvent] = field(default_factory=dict)
     context: str | None = None
     is_enabled: bool | None = None
     skew_s: float | None = None
@@ -128,6 +132,12 @@ class Device:
             if len(self.episodes) > MAX_EPISODES:
                 del self.episodes[next(iter(self.episodes))]
 
+    def take_alert(self, alert: AlertEvent) -> None:
+        """Takes the state of an alert about this device."""
+        self.alerts.pop(alert.rule, None)
+        if alert.phase == "new" and len(self.alerts) < MAX_ALERTS:
+            self.alerts[alert.rule] = alert
+
     def age_s(self, now_s: float) -> float | None:
         """Time since the newest window's end, by its own clock set right."""
         if self.window is None:
@@ -179,6 +189,6 @@ def trend_value(window: _Measured) -> float:
     return ((window.valence or 0.0) + 1) / 2
 
 
-def shown(payload: EmotionEvent | EpisodeEvent | Info | Stats) -> dict[str, Any]:
+def shown(payload: AlertEvent | EmotionEvent | EpisodeEvent | Info | Stats) -> dict[str, Any]:
     """A payload's keys, without those that are the topic's."""
     return {key: value for key, value in payload.flat().items() if key not in _NOT_SHOWN}

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from edge_runtime.alerts.alert import AlertEvent
 from edge_runtime.dashboard.device import Device, shown
 from edge_runtime.dashboard.diagnosis import diagnose
 from edge_runtime.publishing.connection import Message
@@ -42,7 +43,7 @@ _CONTEXTS: Final = tuple(word.encode() for word in ("none", *ACTIVITIES))
 _STATUS_WORDS: Final = (b"online", b"offline", b"disabled")
 
 _Key = tuple[str, str, str]
-_P = TypeVar("_P", EmotionEvent, EpisodeEvent, Info, Stats)
+_P = TypeVar("_P", AlertEvent, EmotionEvent, EpisodeEvent, Info, Stats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Picture:
         self.epoch = secrets.token_hex(4)
         self.foreign = 0
         self.last_foreign = ""
-        self._root, self._wall = root, wall
+        self._root, self._alerts, self._wall = root, f"{root}/alert/", wall
         self._lock = threading.Lock()
         self._devices: OrderedDict[_Key, Device] = OrderedDict()  # the latest changed is the last
         self._forgotten: OrderedDict[_Key, Device] = OrderedDict()
@@ -85,7 +86,8 @@ class Picture:
     @property
     def patterns(self) -> list[str]:
         """What to subscribe to."""
-        return [watch_pattern(leaf, root=self._root) for leaf in _LEAVES]
+        # Alerts last: what is retained comes in this order, and an alert alone makes no device.
+        return [*(watch_pattern(leaf, root=self._root) for leaf in _LEAVES), f"{self._alerts}+/+/+/+"]
 
     @property
     def revision(self) -> int:
@@ -136,6 +138,9 @@ class Picture:
                 self._note((site, room, device), known, trend=known.trend.points(self._wall()))
 
     def _take(self, message: Message) -> None:
+        if message.topic.startswith(self._alerts):
+            self._take_alert(message)
+            return
         address = Topics.parse(message.topic, self._root)
         if address is None or address.leaf not in _LEAVES:
             raise ValueError("not a topic of roomtone")
@@ -157,6 +162,17 @@ class Picture:
             self._forgotten.pop(key, None)
             self._devices[key] = device
             self._note_all(key, device, now_s)
+
+    def _take_alert(self, message: Message) -> None:
+        *place, rule = message.topic.removeprefix(self._alerts).split("/")
+        device = self._devices.get((place[0], place[1], place[2])) if len(place) == 3 else None
+        if device is None:
+            return
+        if message.payload:
+            device.take_alert(_sent_by(device, AlertEvent.decode(message.payload, allow_new_keys=True)))
+        else:
+            device.alerts.pop(rule, None)
+        self._note_all((device.site, device.room, device.name), device, self._wall())
 
     def _hear(self, device: Device, address: Address, message: Message, now_s: float) -> bool:
         """Takes what a message says into its device; False when it says nothing new."""
@@ -196,6 +212,7 @@ class Picture:
                 "skew_s": round(device.skew_s or 0.0, 1),
             },
             "episodes": [shown(step) for step in device.episodes.values()],
+            "alerts": [shown(alert) for alert in device.alerts.values()],
         }
         if device.window is not None:
             parts["window"] = shown(device.window)

@@ -4,7 +4,7 @@ import { el, setAttribute, setText, show, svg } from "./dom.js";
 import { ago, band, capital, percent, span } from "./format.js";
 import { paint } from "./labels.js";
 import { live } from "./live.js";
-import { ageOf, needsAttention, sharesOf, speakerOf, stateOf } from "./state.js";
+import { ageOf, concernsOf, needsAttention, sharesOf, speakerOf, stateOf } from "./state.js";
 import { say, sayWord } from "./words.js";
 
 const ROWS = 3;
@@ -103,14 +103,15 @@ export class Card {
   }
 
   #alert(device) {
-    const verdict = device.verdict;
-    const isTold = needsAttention(device) && !["offline", "silent", "blind"].includes(this.state);
+    // What the state says already is not said twice.
+    const isSaid = ["offline", "silent", "blind"].includes(this.state);
+    const concern = concernsOf(device).find((one) => !isSaid || one !== device.verdict);
     const episode = this.state === "live" ? device.episodes?.at(-1) : null;
-    show(this.alert, isTold || Boolean(episode));
-    setText(this.alert, isTold ? verdict.text : episode ? say("card.episode", {
+    show(this.alert, Boolean(concern || episode));
+    setText(this.alert, concern ? concern.text : episode ? say("card.episode", {
       kind: capital(episode.kind), span: span(Math.max(episode.duration_s, live.now() - episode.start_ts)),
     }) : "");
-    setAttribute(this.alert, "data-level", isTold ? verdict.level : "episode");
+    setAttribute(this.alert, "data-level", concern?.level ?? "episode");
   }
 
   #activity(device) {

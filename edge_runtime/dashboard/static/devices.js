@@ -88,7 +88,8 @@ class Row {
     ));
     this.text = el("span", { class: "verdict-text" });
     this.hint = el("span", { class: "verdict-hint" });
-    this.cells.verdict.append(this.text, this.hint);
+    this.alerts = el("span", {});
+    this.cells.verdict.append(this.text, this.hint, this.alerts);
     this.detail = el("div", { class: "detail", role: "cell", hidden: true });
     this.element = el(
       "div", { class: "device-row", role: "row" }, el("div", { class: "device-cells", role: "presentation" }, Object.values(this.cells)), this.detail,
@@ -104,6 +105,11 @@ class Row {
     setText(this.text, device.verdict?.text ?? "");
     setText(this.hint, device.verdict?.hint ?? "");
     show(this.hint, Boolean(device.verdict?.hint));
+    const alerts = (device.alerts ?? []).map(({ text }) => text);
+    if (this.alerts.dataset.texts !== alerts.join("\n")) {
+      this.alerts.dataset.texts = alerts.join("\n");
+      this.alerts.replaceChildren(...alerts.map((text) => el("span", { class: "verdict-alert" }, text)));
+    }
     for (const name of ["fps", "p95", "drops", "outbox", "temperature", "runs", "version"]) {
       setText(this.cells[name], COLUMNS[name].text(device));
     }

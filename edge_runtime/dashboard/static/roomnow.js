@@ -3,7 +3,7 @@
 import { el, setText, show } from "./dom.js";
 import { ago, band, capital, percent, signed, span } from "./format.js";
 import { live } from "./live.js";
-import { ageOf, needsAttention, speakerOf, stateOf } from "./state.js";
+import { ageOf, concernsOf, speakerOf, stateOf } from "./state.js";
 import { say, sayWord } from "./words.js";
 
 const NOTABLE = 0.05; // valence and arousal nearer to 0 are neither pleasant nor unpleasant
@@ -80,11 +80,11 @@ export class RoomNow {
   }
 
   #verdicts() {
-    const devices = (live.rooms.get(this.room) ?? []).map((key) => live.devices.get(key)).filter(needsAttention);
-    this.verdicts.replaceChildren(...devices.map((device) => el(
-      "p", { class: "card-alert", "data-level": device.verdict.level },
-      el("strong", {}, `${device.device}: `), device.verdict.text, " ", el("span", { class: "soft" }, device.verdict.hint),
-    )));
+    const devices = (live.rooms.get(this.room) ?? []).map((key) => live.devices.get(key));
+    this.verdicts.replaceChildren(...devices.flatMap((device) => concernsOf(device).map(({ level, text, hint }) => el(
+      "p", { class: "card-alert", "data-level": level },
+      el("strong", {}, `${device.device}: `), text, " ", el("span", { class: "soft" }, hint),
+    ))));
   }
 
   #zones(window) {

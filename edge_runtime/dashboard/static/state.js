@@ -24,7 +24,13 @@ export function stateOf(device) {
   return device.window.suppressed ? "private" : "live";
 }
 
-export const needsAttention = (device) => ["fault", "warning"].includes(device.verdict?.level);
+/** What somebody should look at: alerts of the rules, then what is wrong with the device; `{ level, text, hint }`. */
+export function concernsOf(device) {
+  const alerts = (device.alerts ?? []).map(({ text }) => ({ level: "fault", text, hint: "" }));
+  return ["fault", "warning"].includes(device.verdict?.level) ? [...alerts, device.verdict] : alerts;
+}
+
+export const needsAttention = (device) => concernsOf(device).length > 0;
 
 /** Of a room's devices the one that tells most; of equals, the first by name, so that it stays the same. */
 export function speakerOf(room) {

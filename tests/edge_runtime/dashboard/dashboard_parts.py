@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_runtime.alerts.alert import AlertEvent
 from edge_runtime.dashboard.device import Device
 from edge_runtime.publishing.connection import Message
+from edge_runtime.publishing.flat import FlatPayload
 from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats, encode
 from edge_runtime.publishing.topics import Topics
 
@@ -135,9 +137,25 @@ def episode(
     )
 
 
-def message(
-    topic: str, payload: bytes | EmotionEvent | EpisodeEvent | Info | Stats, *, retained: bool = False
-) -> Message:
+def alert(topics: Topics = R12, **changes: Any) -> AlertEvent:
+    """A rule's alert about a device."""
+    values: dict[str, Any] = {
+        "ts": NOW_S,
+        "site": topics.site,
+        "room": topics.room,
+        "device": topics.device,
+        "rule": "confusion",
+        "kind": "share",
+        "phase": "new",
+        "firing": 1,
+        "since_ts": NOW_S - 180,
+        "text": "sad is above 40 % for 3 windows",
+        "quiet": 0,
+    }
+    return AlertEvent(**(values | changes))
+
+
+def message(topic: str, payload: bytes | FlatPayload, *, retained: bool = False) -> Message:
     """As the connection hands it over."""
     return Message(topic, payload if isinstance(payload, bytes) else encode(payload), retained)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashboard_parts import info, stats
+from dashboard_parts import alert, info, stats
 from npm_tools import npm_tool
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from school import SILENT, School, chromium
@@ -149,6 +149,18 @@ def test_a_new_window_changes_its_card_and_no_other(school: School, open_page: C
     expect(card(page, "north/r20")).to_contain_text("Sad")
     expect(card(page, "north/r20")).to_contain_text("average")
     assert page.evaluate("[...touched]") == ["north/r20"]
+
+
+def test_an_alert_is_told_wherever_its_room_is_shown(school: School, open_page: Callable[..., Page]) -> None:
+    topics = school.device("r50")
+    told = alert(topics, ts=round(time.time(), 3))
+    school.say("roomtone/alert/north/r50/camera-1/confusion", told, retain=True)
+    page = open_page(f"{school.url}/?text=r50&state=attention")
+    expect(card(page, "north/r50")).to_contain_text(told.text)
+    page.goto(f"{school.url}/devices?text=r50")
+    expect(page.locator(".cell-verdict").last).to_contain_text(told.text)
+    page.goto(f"{school.url}/rooms/north/r50")
+    expect(page.locator(".verdicts")).to_contain_text(told.text)
 
 
 def test_the_age_of_a_window_ticks(school: School, open_page: Callable[..., Page]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from dashboard_parts import NOW_S, R12, episode, info, message, stats, window
+from dashboard_parts import NOW_S, R12, alert, episode, info, message, stats, window
 
 from edge_runtime.dashboard.picture import MAX_DEVICES, MAX_FORGOTTEN, Picture
 from edge_runtime.publishing.payloads import encode
@@ -124,6 +124,22 @@ def test_an_episode_is_shown_while_it_goes_on(picture: Picture) -> None:
     assert [step["phase"] for step in records(picture)[0]["episodes"]] == ["update"]
     picture.take(message(R12.episode, episode(seq=7, phase="end")))
     assert records(picture)[0]["episodes"] == []
+
+
+def test_an_alert_is_shown_while_it_lasts_and_makes_no_device_by_itself(picture: Picture) -> None:
+    topic = "roomtone/alert/north/r12/camera-1/confusion"
+    picture.take(message(topic, alert(), retained=True))
+    assert (records(picture), picture.foreign) == ([], 0)
+    picture.take(message(R12.state, window()))
+    picture.take(message(topic, alert()))
+    assert [one["text"] for one in records(picture)[0]["alerts"]] == ["sad is above 40 % for 3 windows"]
+    picture.take(message(topic, alert(phase="end", firing=0)))
+    assert records(picture)[0]["alerts"] == []
+    picture.take(message(topic, alert()))
+    picture.take(message(topic, b""))
+    assert records(picture)[0]["alerts"] == []
+    picture.take(message(topic, b"nonsense"))
+    assert picture.foreign == 1
 
 
 def test_context_shutter_and_parts_are_plain_words(picture: Picture) -> None:
