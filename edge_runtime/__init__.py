@@ -19,4 +19,10 @@ the one exception tree. Nothing here imports torch, onnx or nncf.
         agent.run()
 """
 
+import os
+
+# ONNX Runtime's wheels since 1.32 report their use to its maker, unless told otherwise before they are loaded. What a
+# classroom's device does is nobody's business: this package is imported before any engine, so it says no for all.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __version__ = "0.1.0"

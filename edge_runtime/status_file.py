@@ -42,7 +42,7 @@ class Status(BaseModel):
         site, room, device: which device.
         phase: of its process.
         pid: of its process.
-        boot_id: of the kernel; a file of an earlier boot says nothing.
+        started_ticks: when the kernel started that process; with `pid` it names no other one, of a later boot either.
         told_s: when it was written, on the clock that runs since the boot and never steps, s.
         interval_s: between two of them.
         health, fps, frames, windows, outbox_rows, broker_connected: as in `stats`; windows closed so far.
@@ -58,7 +58,7 @@ class Status(BaseModel):
     device: str
     phase: Phase
     pid: int
-    boot_id: str
+    started_ticks: int
     told_s: float
     interval_s: float
     health: Health | None = None
@@ -131,7 +131,7 @@ class StatusFile:
             device=device.device,
             phase=phase,
             pid=os.getpid(),
-            boot_id=boot_id(),
+            started_ticks=started_ticks(os.getpid()) or 0,
             told_s=round(_since_boot_s(), 3),
             interval_s=self._config.stats.interval_s,
             windows=windows,
@@ -165,7 +165,7 @@ def read_status(folders: Iterable[Path], config: Config | None = None) -> Status
                 found.append(Status.model_validate_json(path.read_bytes()))
             except (OSError, ValidationError) as exc:
                 _log.warning("%s cannot be read: %s", path, exc)
-    return max(found, key=lambda status: (status.boot_id == boot_id(), status.told_s), default=None)
+    return max(found, key=lambda status: (_is_alive(status), status.told_s), default=None)
 
 
 def judge(status: Status | None) -> Verdict:
@@ -179,7 +179,7 @@ def judge(status: Status | None) -> Verdict:
     if status.phase == "stopped":
         return Verdict(1, "stopped", "it ended as it was told to", status)
     age_s = _since_boot_s() - status.told_s
-    if status.boot_id != boot_id() or not _exists(status.pid):
+    if not _is_alive(status):
         return Verdict(1, "dead", "its process ended without a goodbye", status)
     if status.phase == "starting":
         if age_s > _STARTING_S + status.interval_s:
@@ -210,23 +210,18 @@ def _file_name(config: Config) -> str:
     return f"{config.device.site}.{config.device.room}.{config.device.device}{SUFFIX}"
 
 
-def boot_id() -> str:
-    """Of the running kernel; empty where it does not tell."""
+def started_ticks(pid: int, proc: Path = Path("/proc")) -> int | None:
+    """When a process was started, in clock ticks since the boot (proc(5), stat, field 22); None where there is none."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
+        return None
+    return int(stat.rpartition(")")[2].split()[19])  # a program's name may hold spaces and brackets
+
+
+def _is_alive(status: Status) -> bool:
+    return started_ticks(status.pid) == status.started_ticks
 
 
 def _since_boot_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -55,10 +55,12 @@ def check_reachable(program: Path) -> None:
         raise ProvisioningError(
             f"there is no program {program}", hint="install roomtone there: pip install roomtone"
         )
-    for folder in (*reversed(program.resolve().parents), *reversed(program.parents)):
+    interpreter = Path(sys.executable)  # a virtual environment links to one, which may lie in somebody's home
+    ways = [path for start in (program, interpreter) for path in (start, start.resolve())]
+    for folder in dict.fromkeys(folder for way in ways for folder in reversed(way.parents)):
         if not stat.S_IMODE(folder.stat().st_mode) & stat.S_IXOTH:
             raise ProvisioningError(
-                f"{program} is out of reach for the service: {folder} is closed to other users",
+                f"{program}, or its Python, is out of reach for the service: {folder} is closed to other users",
                 hint="install it where all can read: "
-                "python3 -m venv /opt/roomtone && /opt/roomtone/bin/pip install 'roomtone[provision]'",
+                "/usr/bin/python3 -m venv /opt/roomtone && /opt/roomtone/bin/pip install 'roomtone[provision]'",
             )

@@ -15,7 +15,7 @@ import pytest
 from brokers import Mosquitto, until
 
 from edge_runtime.config import Config
-from edge_runtime.status_file import Status, StatusFile, boot_id, judge, read_status
+from edge_runtime.status_file import Status, StatusFile, judge, read_status, started_ticks
 
 NOW_S = time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -27,7 +27,7 @@ def status(**changes: Any) -> Status:
         "device": "d",
         "phase": "running",
         "pid": os.getpid(),
-        "boot_id": boot_id(),
+        "started_ticks": started_ticks(os.getpid()),
         "told_s": time.clock_gettime(time.CLOCK_BOOTTIME),
         "interval_s": 60,
         "health": "ok",
@@ -49,7 +49,7 @@ def status(**changes: Any) -> Status:
         pytest.param({"phase": "stopped"}, 1, "stopped", id="stopped"),
         pytest.param({"told_s": NOW_S - 100}, 0, "ok", id="one reading missed"),
         pytest.param({"told_s": NOW_S - 200}, 1, "hung", id="silent"),
-        pytest.param({"boot_id": "of-yesterday"}, 1, "dead", id="of an earlier boot"),
+        pytest.param({"started_ticks": 1}, 1, "dead", id="another process under this number"),
         pytest.param({"pid": 2**22 + 1}, 1, "dead", id="no such process"),
     ],
 )
@@ -89,7 +89,9 @@ def test_a_trial_without_broker_writes_none() -> None:
 def test_a_second_agent_of_the_same_name_does_not_speak_for_the_first(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as other:
         told = tmp_path / "trial.room.camera-1.status.json"
-        told.write_text(status(site="trial", room="room", device="camera-1", pid=other.pid).model_dump_json())
+        ticks = started_ticks(other.pid)
+        said = status(site="trial", room="room", device="camera-1", pid=other.pid, started_ticks=ticks)
+        told.write_text(said.model_dump_json())
         before = told.read_bytes()
         StatusFile(Config(), {"RUNTIME_DIRECTORY": str(tmp_path)}).write("starting")
         assert told.read_bytes() == before

@@ -57,11 +57,33 @@ def test_systemd_finds_no_fault_in_it(program: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_program_that_all_can_reach_is_fine(program: Path) -> None:
+@pytest.fixture
+def system_python(monkeypatch: pytest.MonkeyPatch, program: Path) -> Path:
+    """An interpreter that all can reach; the tests' own may lie in a home."""
+    interpreter = program.with_name("python3")
+    interpreter.touch()
+    monkeypatch.setattr("sys.executable", str(interpreter))
+    return interpreter
+
+
+def test_a_program_that_all_can_reach_is_fine(program: Path, system_python: Path) -> None:
     check_reachable(program)
 
 
-def test_a_program_behind_a_closed_folder_is_refused_with_where_to_install_it(program: Path) -> None:
+def test_a_python_that_lies_in_a_home_is_refused(program: Path, system_python: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home/pi"
+    home.mkdir(parents=True)
+    (home / "python3").touch()
+    home.chmod(0o700)
+    system_python.unlink()
+    system_python.symlink_to(home / "python3")
+    with pytest.raises(ProvisioningError, match=f"{home} is closed to other users"):
+        check_reachable(program)
+
+
+def test_a_program_behind_a_closed_folder_is_refused_with_where_to_install_it(
+    program: Path, system_python: Path
+) -> None:
     program.parent.chmod(0o700)
     with pytest.raises(ProvisioningError, match="is closed to other users") as caught:
         check_reachable(program)
