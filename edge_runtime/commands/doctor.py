@@ -44,9 +44,9 @@ def doctor(
     """
     from rich.console import Console
 
+    from edge_runtime.commands.by_hand import environment_of_service
     from edge_runtime.commands.overrides import broker_section, override
     from edge_runtime.commands.progress import work_progress
-    from edge_runtime.credential_files import environment_beside
     from edge_runtime.provisioning.doctor.configuration import read
     from edge_runtime.provisioning.doctor.doctor import groups_of, number_of_checks
     from edge_runtime.provisioning.doctor.examination import examine
@@ -55,9 +55,7 @@ def doctor(
     settings, found = read(config or [])
     if settings is not None:
         settings = override(settings, {"camera": {"source": source}, "mqtt": broker_section(broker)})
-    environ = environment_beside(config or [])
-    if credentials is not None:
-        environ["CREDENTIALS_DIRECTORY"] = str(credentials)
+    environ = environment_of_service(config or [], credentials)
     groups = groups_of(found, settings, environ)
     with work_progress() as progress:
         task = progress.add_task("looking", total=number_of_checks(groups), note="")

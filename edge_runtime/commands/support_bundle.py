@@ -36,16 +36,14 @@ def support_bundle(
     \b
     roomtone support-bundle --config /etc/roomtone --out support.zip
     """
+    from edge_runtime.commands.by_hand import environment_of_service
     from edge_runtime.commands.progress import work_progress
-    from edge_runtime.credential_files import environment_beside
     from edge_runtime.provisioning.doctor.configuration import read
     from edge_runtime.provisioning.doctor.doctor import groups_of, number_of_checks
     from edge_runtime.provisioning.doctor.examination import examine
     from edge_runtime.provisioning.support.archive import collect, write
 
-    environ = environment_beside(config or [])
-    if credentials is not None:
-        environ["CREDENTIALS_DIRECTORY"] = str(credentials)
+    environ = environment_of_service(config or [], credentials)
     settings, found = read(config or [])
     groups = groups_of(found, settings, environ)
     with work_progress() as progress:

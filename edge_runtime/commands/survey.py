@@ -47,11 +47,11 @@ def survey(
 
     from rich.console import Console
 
+    from edge_runtime.commands.by_hand import environment_of_service
     from edge_runtime.commands.overrides import override
     from edge_runtime.commands.progress import work_progress
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
-    from edge_runtime.credential_files import environment_beside
     from edge_runtime.frames.opening import open_source
     from edge_runtime.survey.drawing import draw, save
     from edge_runtime.survey.report import Room
@@ -61,9 +61,10 @@ def survey(
 
     settings = load_config(*config) if config else trial_config()
     settings = override(settings, {"camera": {"source": source}})
+    environ = environment_of_service(config or [])
     bundle, _ = bundle_in_force(settings)
     with (
-        open_source(settings.camera, environ=environment_beside(config or [])) as camera,
+        open_source(settings.camera, environ=environ) as camera,
         Surveyor(settings, bundle.manifest, waits_for_scans=not camera.is_live, every_s=every) as surveyor,
     ):
         with work_progress() as progress, suppress(KeyboardInterrupt):

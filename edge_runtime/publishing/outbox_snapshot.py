@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -30,7 +31,7 @@ class OutboxSnapshot:
 
 def is_held(path: Path) -> bool:
     """Whether a process has the outbox open: whether the runtime of this device is at work."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, too, where this user may not look
         return False
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as db:

@@ -117,7 +117,7 @@ def _of_raspberry(word: int) -> Finding:
 def disk(config: Config) -> Finding:
     """Room and permission where the outbox lies; a file is written there and taken away again."""
     folder = outbox_path(config).parent
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    place = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
     user = _user()
     try:
         with tempfile.TemporaryFile(prefix=".roomtone-doctor-", dir=place) as probe:
@@ -127,8 +127,8 @@ def disk(config: Config) -> Finding:
     except OSError as exc:
         return fail(
             f"{place} cannot be written by user {user}: {exc.strerror}",
-            "name another place with outbox.path, or let roomtone's user write there; "
-            "a read-only card is at its end",
+            "is this the service's user, or root? Else name another place with outbox.path; "
+            "a card that has become read-only is at its end",
             folder=str(folder),
         )
     free_mb = shutil.disk_usage(place).free / 1e6

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -138,8 +139,8 @@ def _configuration(config: Config) -> str:
 def _outbox(config: Config) -> dict[str, Any]:
     path = outbox_path(config)
     facts: dict[str, Any] = {"path": str(path), "in_use": is_held(path)}
-    if not path.is_file():
-        return facts | {"problem": "there is none yet"}
+    if not os.path.isfile(path):
+        return facts | {"problem": "there is none, or this user may not look"}
     try:
         return facts | asdict(snapshot(path))
     except RoomtoneError as error:
