@@ -57,6 +57,7 @@ def test_a_good_bundle_reaches_every_device_and_a_bad_one_none(
     )
 
     def config(number: int) -> Config:
+        source = f"simulated://students=4,seed={number + 3},width=640,height=360,fps=8"
         return Config.model_validate(
             {
                 "device": {"site": "school", "room": f"r{number}", "device": "camera-1"},
