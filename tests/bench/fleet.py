@@ -91,7 +91,7 @@ def main() -> int:
                 sent_before, began_s = fleet.counters, time.monotonic()
                 fleet.run(duration_s=arguments.worth / arguments.speed)
                 elapsed_s = time.monotonic() - began_s
-                fleet.settle(60)
+                fleet.settle(120)
                 sent = fleet.counters
                 used = {name: (cpu_s(pid) - before[name]) / elapsed_s for name, pid in pids.items()}
             settled_s = time.monotonic()
@@ -100,7 +100,7 @@ def main() -> int:
                 def stored() -> int:
                     return sum(part.events for part in store.completeness())
 
-                until(lambda: stored() >= sent.windows + sent.episodes, 60)
+                until(lambda: stored() >= sent.windows + sent.episodes, 600)
                 lag_s = time.monotonic() - settled_s
                 whole = store.completeness()
             collector.send_signal(signal.SIGTERM)
