@@ -105,5 +105,5 @@ def postgres() -> Iterator[Postgres]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)  # at once; nothing of it is wanted any more
         shutil.rmtree(folder)

@@ -39,7 +39,10 @@ def fleet(
     ] = False,
     seconds: Annotated[float | None, typer.Option(min=0, help="end after so long; else with Ctrl-C")] = None,
     seed: Annotated[int, typer.Option(help="the same seed, the same fleet")] = 7,
-    backfill: Annotated[str | None, typer.Option(help="write so much past into --store, such as 30d")] = None,
+    backfill: Annotated[
+        str | None,
+        typer.Option(help="write so much past into --store, such as 30d; windows of a minute or more"),
+    ] = None,
     store: Annotated[
         str | None, typer.Option(help="for --backfill; SQLite in the state directory if absent")
     ] = None,

@@ -65,29 +65,29 @@ def collect(
         The counters in the end.
     """
     console = console or Console()
-    is_live = console.is_terminal and not json_lines
     began_s = time.monotonic()
-    with ExitStack() as stack:
+    next_report_s = began_s + REPORT_EVERY_S
+    end_s = float("inf") if duration_s is None else began_s + duration_s
+    with ExitStack() as stack, suppress(KeyboardInterrupt):
         collector = Collector(mqtt, credentials, store, group=group, name=name, retention=retention)
-        with collector, suppress(KeyboardInterrupt):
-            live = stack.enter_context(Live(console=console, auto_refresh=False)) if is_live else None
-            next_report_s = began_s + REPORT_EVERY_S
-            while not should_stop():
-                now_s = time.monotonic()
-                if duration_s is not None and now_s - began_s >= duration_s:
-                    break
-                if live is not None:
-                    live.update(_table(collector, store.url, now_s - began_s), refresh=True)
-                elif now_s >= next_report_s:
-                    next_report_s += REPORT_EVERY_S
-                    _report(console, collector.counters, collector, json_lines)
-                time.sleep(REFRESH_S if duration_s is None else min(REFRESH_S, duration_s / 4))
-        if live is None:
-            _report(console, collector.counters, collector, json_lines)
-        return collector.counters
+        stack.enter_context(collector)
+        live: Live | None = None
+        if console.is_terminal and not json_lines:
+            live = stack.enter_context(Live(console=console, auto_refresh=False))
+        while (now_s := time.monotonic()) < end_s and not should_stop():
+            if live is not None:
+                live.update(_table(collector, store.url, now_s - began_s), refresh=True)
+            elif now_s >= next_report_s:
+                next_report_s += REPORT_EVERY_S
+                _report(console, collector, json_lines)
+            time.sleep(min(REFRESH_S, max(0.0, end_s - now_s)))
+    if not console.is_terminal or json_lines:
+        _report(console, collector, json_lines)
+    return collector.counters
 
 
-def _report(console: Console, counters: CollectorCounters, collector: Collector, as_json: bool) -> None:
+def _report(console: Console, collector: Collector, as_json: bool) -> None:
+    counters = collector.counters
     if as_json:
         document: dict[str, Any] = asdict(counters)
         document |= {

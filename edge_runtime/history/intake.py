@@ -45,7 +45,9 @@ EARLY_S: Final = 60.0  # from the future by more than this: its clock is ahead
 CLOCK_OFF_S: Final = 120.0
 SILENT_S: Final = 180.0  # a device that was not heard for so long may be the one that turns up elsewhere
 MAX_DEVICES: Final = 10_000  # a stranger may invent devices; a collector serves a district's
-MAX_TOLD: Final = 2000  # different things told once each
+MAX_TOLD: Final = (
+    25  # of each kind, once for each sender; when a whole fleet is odd, a log of it helps nobody
+)
 LARGEST_COUNT: Final = 2**53  # beyond it JSON readers disagree, and databases refuse
 
 Remark = Literal[
@@ -83,7 +85,7 @@ class Intake:
         self._root, self._wall, self._tell = root, wall, tell
         self.remarks: Counter[Remark] = Counter()
         self.clocks: Counter[Clock] = Counter()
-        self._told: set[tuple[Remark, str]] = set()
+        self._told: dict[Remark, set[str]] = {kind: set() for kind in REMARKS}
         self._heard: dict[tuple[str, str], dict[Place, float]] = {}  # site and name → place → when
         self._offline: set[Place] = set()
         self._places: set[Place] = set()
@@ -180,9 +182,13 @@ class Intake:
 
     def _remark(self, kind: Remark, key: str, text: str) -> None:
         self.remarks[kind] += 1
-        if (kind, key) not in self._told and len(self._told) < MAX_TOLD:
-            self._told.add((kind, key))
-            self._tell(text)
+        told = self._told[kind]
+        if key in told or len(told) > MAX_TOLD:
+            return
+        told.add(key)
+        self._tell(
+            text if len(told) <= MAX_TOLD else f"{text}; further remarks of this kind are only counted"
+        )
 
 
 class _FaultError(Exception):

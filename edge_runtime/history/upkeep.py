@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -111,7 +112,8 @@ def _forget_devices(connection: Connection, end_ts: float) -> int:
 
 
 def give_back_room(connection: Connection) -> None:
-    """SQLite: shortens the file by its free pages; outside of a transaction."""
-    connection.exec_driver_sql("COMMIT")
-    connection.exec_driver_sql("PRAGMA incremental_vacuum").close()
-    connection.exec_driver_sql("BEGIN")
+    """SQLite: shortens the file by its free pages; on a connection that has begun nothing."""
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        # `execute` takes one step of the statement, and each step frees one page; a script takes all of them.
+        driver.executescript("PRAGMA incremental_vacuum").close()

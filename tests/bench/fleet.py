@@ -67,7 +67,9 @@ def main() -> int:
         broker.start()
         url = arguments.store or f"sqlite:///{folder}/history.sqlite3"
         command = [sys.executable, "-m", "edge_runtime", "collect", "--broker", broker.mqtt.url or ""]
-        collector = subprocess.Popen([*command, "--store", url, "--json"], stdout=subprocess.PIPE)
+        collector = subprocess.Popen(
+            [*command, "--store", url, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         assert broker.process is not None
         pids = {"collector": collector.pid, "mosquitto": broker.process.pid, "fleet": os.getpid()}
         try:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from history_parts import event, record
+from history_parts import HOUR_TS, event, record
 from postgres_fixtures import Postgres
 from sqlalchemy import text
 
 from edge_runtime.errors import HistoryError
 from edge_runtime.history import tables
 from edge_runtime.history.database import open_database
-from edge_runtime.history.store import open_store
+from edge_runtime.history.store import Retention, open_store
 
 
 def test_the_migrations_lead_to_the_tables_that_the_code_uses(url: str) -> None:
@@ -50,6 +50,16 @@ def test_sqlite_survives_a_power_cut_and_lets_pages_read_meanwhile(tmp_path: Pat
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
     engine.dispose()
+
+
+def test_what_is_forgotten_makes_the_file_shorter(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite3"
+    with open_store(f"sqlite:///{file}") as store:
+        store.write([record(event(n, ts=HOUR_TS + n)) for n in range(3000)])
+    full = file.stat().st_size
+    with open_store(f"sqlite:///{file}") as store:
+        assert store.forget(Retention(), HOUR_TS + 61 * 86_400) == 3000
+    assert file.stat().st_size < full / 2
 
 
 @pytest.mark.parametrize(

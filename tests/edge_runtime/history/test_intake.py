@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from history_parts import HOUR_TS, PLACE, event, info, phase, stats, topics
 
-from edge_runtime.history.intake import MAX_DEVICES, Intake
+from edge_runtime.history.intake import MAX_DEVICES, MAX_TOLD, Intake
 from edge_runtime.history.records import EventRecord, InfoRecord, Place, StatsRecord, WordRecord
 from edge_runtime.publishing.connection import Message
 from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats, encode
@@ -164,6 +164,14 @@ def test_invented_devices_do_not_fill_the_database(bench: Bench) -> None:
     taken = [bench.take(f"roomtone/a/b/c{n}/availability", b"online") for n in range(MAX_DEVICES + 3)]
     assert sum(record is not None for record in taken) == MAX_DEVICES
     assert bench.intake.remarks["foreign"] == 3
+
+
+def test_when_a_whole_fleet_is_odd_only_some_of_it_is_told(bench: Bench) -> None:
+    for number in range(MAX_TOLD + 20):
+        bench.take(f"roomtone/a/b/c{number}/availability", b"maybe")
+    assert bench.intake.remarks["unreadable"] == MAX_TOLD + 20
+    assert len(bench.said) == MAX_TOLD + 1
+    assert bench.said[-1].endswith("only counted")
 
 
 def test_within_a_group_events_are_shared_and_retained_topics_are_not(bench: Bench) -> None:
