@@ -31,6 +31,7 @@ _REMARKS: Final = {
     "clock_off": "with a clock that is off",
     "moved": "devices that changed rooms",
     "namesake": "pairs of devices with one name",
+    "conflict": "under the id of another event",
 }
 
 
@@ -111,7 +112,6 @@ def sentence(counters: CollectorCounters) -> str:
             (counters.duplicates, "came twice"),
             (counters.late, "late"),
             (counters.early, "from the future"),
-            (counters.conflicts, "under the id of another event"),
             (counters.refused, "refused by the database"),
             (counters.given_up, "stats given up while there was no database"),
             (counters.waiting, "waiting"),

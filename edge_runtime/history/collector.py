@@ -50,6 +50,7 @@ MOST_AT_ONCE: Final = 1000
 MOST_EVENTS: Final = 2000
 MOST_UNNUMBERED: Final = 2000
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
+_REPORTED: Final = ("windows", "episodes", "stats", "infos", "changes", "duplicates")
 ROLL_UP_EVERY_S: Final = 20.0
 FORGET_EVERY_S: Final = 3600.0
 
@@ -293,22 +294,18 @@ class Collector:
                 self._totals["refused"] += 1
                 log.warning("%s; passed over: %s", problem, str(record)[:300])
                 continue
-            for name in ("windows", "episodes", "stats", "infos", "changes", "duplicates"):
+            for name in _REPORTED:
                 total[name] += getattr(report, name)
             conflicts.extend(report.conflicts)
         return WriteReport(**total, conflicts=tuple(conflicts))
 
     def _count(self, report: WriteReport) -> None:
-        for name in ("windows", "episodes", "stats", "infos", "changes", "duplicates"):
+        for name in _REPORTED:
             self._totals[name] += getattr(report, name)
         self._totals["batches"] += 1
         self._totals["conflicts"] += len(report.conflicts)
-        if report.conflicts:
-            log.warning(
-                "two devices speak under one name: %s came with two contents; the first is kept in the history, "
-                "the others apart",
-                ", ".join(report.conflicts[:5]),
-            )
+        for event_id in report.conflicts:
+            self._intake.tell_conflict(event_id)
 
     def _keep_up(self, now_s: float) -> None:
         """Hourly means and retention, a little at a time."""
@@ -320,6 +317,9 @@ class Collector:
                 self._forget_at_s = now_s + FORGET_EVERY_S
         except HistoryError as problem:
             self._note(problem)
+        else:
+            if not self._waiting:
+                self._note(None)
 
     def _note(self, problem: HistoryError | None) -> None:
         before, self._store_problem = self._store_problem, problem

@@ -51,7 +51,15 @@ MAX_TOLD: Final = (
 LARGEST_COUNT: Final = 2**53  # beyond it JSON readers disagree, and databases refuse
 
 Remark = Literal[
-    "foreign", "unreadable", "unknown_schema", "wrong_sender", "ghost", "clock_off", "moved", "namesake"
+    "foreign",
+    "unreadable",
+    "unknown_schema",
+    "wrong_sender",
+    "ghost",
+    "clock_off",
+    "moved",
+    "namesake",
+    "conflict",
 ]
 REMARKS: Final[tuple[Remark, ...]] = get_args(Remark)
 _WORDS: Final[Mapping[Remark, str]] = {
@@ -112,6 +120,11 @@ class Intake:
                 fault.kind, message.topic, f"{message.topic[:200]} {_WORDS[fault.kind]}{fault.detail}"
             )
             return None
+
+    def tell_conflict(self, event_id: str) -> None:
+        """The store had another event under this id, `site/room/<event_id>`."""
+        text = f"two devices speak under one name: {event_id} came with two contents; the first stays in the history"
+        self._remark("conflict", event_id.rsplit("-", 2)[0], f"{text}, the other is kept apart")
 
     def _take(self, message: Message) -> Record | None:
         address = Topics.parse(message.topic, self._root)

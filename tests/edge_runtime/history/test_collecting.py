@@ -84,7 +84,7 @@ def test_a_store_that_cannot_be_is_said_before_anything_starts(tmp_path: Path) -
 
 def test_the_counters_in_words_leave_out_what_is_well() -> None:
     assert sentence(CollectorCounters(windows=5)) == "5 windows, 0 episode events, 0 stats, 0 changes"
-    odd = CollectorCounters(duplicates=2, conflicts=1, remarks={"ghost": 3, "moved": 0}, waiting=4)
+    odd = CollectorCounters(duplicates=2, remarks={"ghost": 3, "moved": 0, "conflict": 1}, waiting=4)
     text = sentence(odd)
     for words in ("2 came twice", "1 under the id of another event", "3 retained", "4 waiting"):
         assert words in text
