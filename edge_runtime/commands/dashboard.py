@@ -41,6 +41,8 @@ def dashboard(
         list[str] | None,
         typer.Option(help="address that is believed when it sends --user-header; default: this machine"),
     ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="serve https: the page's certificate, PEM")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="its private key, PEM")] = None,
     ca_file: Annotated[
         Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
     ] = None,
@@ -61,7 +63,7 @@ def dashboard(
     from edge_runtime.commands.overrides import override
     from edge_runtime.config import Config
     from edge_runtime.dashboard.access import Access, bind_address, read_token
-    from edge_runtime.dashboard.service import DashboardSettings, chosen_store, serve
+    from edge_runtime.dashboard.service import DashboardSettings, chosen_store, serve, tls_files
     from edge_runtime.publishing.credentials import load_credentials
 
     files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
@@ -77,6 +79,7 @@ def dashboard(
         store_url=chosen_store(store),
         collects=collect,
         rules=None if alerts is None else load_rules(alerts),
+        tls=tls_files(tls_cert, tls_key),
         access=access,
     )
     serve(settings, announce=lambda url: typer.echo(f"The dashboard is at {url} (Ctrl-C ends it)"))

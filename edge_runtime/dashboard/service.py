@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 
 import uvicorn
@@ -22,7 +24,7 @@ from edge_runtime.dashboard.past import Past
 from edge_runtime.dashboard.picture import Picture
 from edge_runtime.dashboard.receiver import RECONNECT_MAX_S, Receiver
 from edge_runtime.dashboard.server import make_app
-from edge_runtime.errors import DashboardError, HistoryError
+from edge_runtime.errors import ConfigurationError, DashboardError, Fault, HistoryError
 from edge_runtime.history.collector import Collector
 from edge_runtime.history.store import open_store
 from edge_runtime.outlet import state_directory
@@ -45,6 +47,7 @@ class DashboardSettings:
         store_url: of the history; None: none is kept.
         collects: whether this process writes the history; False: another does, this one reads it.
         rules: of the alerts that this process tells; None: another does, or nobody.
+        tls: certificate and private key of the page, PEM; None: plain HTTP.
         access: who may look; see `access.bind_address` for which hosts are safe with it.
     """
 
@@ -55,6 +58,7 @@ class DashboardSettings:
     store_url: str | None = None
     collects: bool = True
     rules: AlertRules | None = None
+    tls: tuple[Path, Path] | None = None
     access: Access = field(default_factory=Access)
 
 
@@ -65,6 +69,25 @@ def chosen_store(given: str | None) -> str | None:
     folder = state_directory()
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'history.sqlite3'}"
+
+
+def tls_files(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """Certificate and key of the page, tried here: with files that do not fit, uvicorn would end with a traceback.
+
+    Raises:
+        ConfigurationError: one is given without the other, or they cannot be used.
+    """
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise ConfigurationError("the command line", [Fault("--tls-cert", "and --tls-key go together")])
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except OSError as exc:
+        reason = "not a certificate and its key, PEM" if isinstance(exc, ssl.SSLError) else exc.strerror
+        fault = Fault("--tls-cert", f"{cert} with {key} cannot be used: {reason}")
+        raise ConfigurationError("the command line", [fault], hint="roomtone dashboard --help") from exc
+    return cert, key
 
 
 def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lambda url: None) -> None:
@@ -110,10 +133,12 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=_GRACE_S,
+                ssl_certfile=settings.tls and settings.tls[0],
+                ssl_keyfile=settings.tls and settings.tls[1],
             )
         )
         stack.enter_context(_signals_return())
-        announce(_url(listener))
+        announce(_url(listener, "https" if settings.tls else "http"))
         server.run(sockets=[listener])
 
 
@@ -183,10 +208,10 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
     shown = "localhost" if host in ("0.0.0.0", "::", LOOPBACK) else host  # noqa: S104 - compared, not bound
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+    return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}/"
 
 
 @contextmanager

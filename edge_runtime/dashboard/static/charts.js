@@ -45,7 +45,7 @@ function timeOptions(ink, view, select) {
     legend: { show: false },
     scales: { x: { time: true, range: () => [view.start, view.end] } },
     cursor: {
-      sync: { key: "room" }, points: { show: false }, drag: { x: true, y: false, setScale: false },
+      y: false, sync: { key: "room" }, points: { show: false }, drag: { x: true, y: false, setScale: false },
       bind: { dblclick: () => () => { select(null); return null; } },
     },
     hooks: {

@@ -78,7 +78,7 @@ export class RoomPage {
     this.camera = el("select", { class: "select-box", "aria-label": say("room.camera"), onchange: () => this.#choose({ camera: this.camera.value }) });
     this.note = el("p", { class: "soft range-note", role: "status" });
     this.nothing = el("div", { class: "notice small", hidden: true });
-    this.episodes = el("div", {});
+    this.episodes = el("div", { class: "episodes", tabindex: "0", role: "group", "aria-label": say("room.episodes") });
     this.tableHost = el("div", { class: "table-host" });
     this.table = el("details", { class: "panel", ontoggle: () => this.#table() }, el("summary", {}, say("room.table")), this.tableHost);
     this.charts = el(

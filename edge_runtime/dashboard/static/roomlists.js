@@ -24,7 +24,7 @@ function table(heads, rows, caption = null) {
 /** The episodes that touch a view, the latest first. */
 export function episodesTable(episodes, view) {
   if (!episodes.length) return el("p", { class: "soft" }, say("room.no_episodes"));
-  const time = view.end - view.start > DAY_S ? datedTime : clockTime;
+  const time = view.end - view.start >= DAY_S ? datedTime : clockTime;
   return table(
     ["kind", "start", "duration", "peak"].map((name) => say(`room.episode.${name}`)),
     episodes.toReversed().map((episode) => [
