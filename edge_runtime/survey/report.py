@@ -14,6 +14,8 @@ from edge_runtime.survey.places import Place
 from edge_runtime.survey.readability import Grade, Limits
 
 SCHEMA_ID: Final = "roomtone-survey/1"
+# Faces darker than this, in a picture with so much plain white, sit against a window.
+_BACKLIT_FACE, _BACKLIT_WHITE = 75.0, 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,6 @@ class Light:
         """Faces are dark although the picture has a lot of white: they sit against a window."""
         dark = self.face_brightness is not None and self.face_brightness < _BACKLIT_FACE
         return dark and self.exposure.white_share > _BACKLIT_WHITE
-
-
-_BACKLIT_FACE, _BACKLIT_WHITE = 75.0, 0.06
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from edge_runtime.frames.frame import EndOfSource, Frame, FrameSource
 from edge_runtime.frames.live import LiveCamera
 from edge_runtime.frames.opening import open_source
 from edge_runtime.outlet import outbox_path
-from edge_runtime.provisioning.doctor.check import Check, Facts, Finding, Status, fail, ok, skipped, warn
+from edge_runtime.provisioning.doctor.check import Check, Facts, Finding, fail, ok, skipped, warn
 from edge_runtime.publishing.outbox_snapshot import is_held
 from edge_runtime.survey.exposure import Exposure, measure_exposure
 
@@ -197,7 +197,7 @@ def _light(footage: Footage, *, is_live: bool) -> Finding:
         "white_share": round(light.white_share, 3),
     }
     if light.is_covered:
-        return Finding(Status.FAIL, "the picture is black", "open the lens cover; switch on the light", facts)
+        return fail("the picture is black", "open the lens cover; switch on the light", **facts)
     if is_live and footage.is_frozen:
         return fail(
             "every frame is the same picture: the camera hangs", "unplug the camera, or restart it", **facts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from edge_runtime.config import Config, InferenceSection
 from edge_runtime.inference.trials import Trial, try_variants
-from edge_runtime.provisioning.doctor.check import Check, Finding, Status, fail, ok, skipped, warn
+from edge_runtime.provisioning.doctor.check import Check, Finding, fail, ok, skipped, warn
 from edge_runtime.updates.starting import bundle_in_force
 
 _LIMIT_S: Final = 90.0  # OpenVINO compiles for half a minute on a slow board
@@ -77,4 +78,4 @@ def _judge(trial: Trial) -> Finding:
             ms_per_face=round(trial.ms_per_face or 0.0, 2),
             instruction_set=trial.instruction_set,
         )
-    return Finding(Status(found.status), found.what, found.next_step, found.facts, title)
+    return replace(found, title=title)
