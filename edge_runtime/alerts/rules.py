@@ -164,7 +164,7 @@ class Rule(_Section):
 
     def watches(self, site: str, room: str) -> bool:
         """Whether the room is one of this rule's."""
-        return any(fnmatchcase(f"{site}/{room}", pattern) or pattern == "*" for pattern in self.rooms)
+        return any(fnmatchcase(f"{site}/{room}", pattern) for pattern in self.rooms)
 
 
 def _web_url(url: str) -> str:

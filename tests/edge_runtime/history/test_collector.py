@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,6 +19,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from postgres_fixtures import Postgres
 from sqlalchemy import event as sqlalchemy_event
 
+from edge_runtime.agent import Agent
+from edge_runtime.config import Config, MqttSection
 from edge_runtime.history import collector as collector_module
 from edge_runtime.history.collector import Collector
 from edge_runtime.history.records import Place
@@ -55,8 +58,8 @@ def start(broker: Mosquitto) -> Iterator[Start]:
     """Starts collectors that are connected and subscribed."""
     running: list[Collector] = []
 
-    def begin(store: HistoryStore, **options: Any) -> Collector:
-        collector = Collector(broker.mqtt, NOBODY, store, **({"name": "one"} | options))
+    def begin(store: HistoryStore, mqtt: MqttSection = broker.mqtt, **options: Any) -> Collector:
+        collector = Collector(mqtt, NOBODY, store, **({"name": "one"} | options))
         collector.start()
         running.append(collector)
         assert until(lambda: collector.is_connected)
@@ -145,13 +148,15 @@ def test_who_was_there_before_is_known_from_retained_values(
     assert (change.word, change.is_retained) == ("offline", True)
 
 
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_what_is_published_while_the_collector_is_away_waits_for_it(
-    broker: Mosquitto, sqlite: HistoryStore, start: Start
+    broker: Mosquitto, sqlite: HistoryStore, start: Start, protocol: str
 ) -> None:
-    start(sqlite).close()
+    mqtt = broker.mqtt.model_copy(update={"protocol": protocol})
+    start(sqlite, mqtt=mqtt).close()
     with Device(broker) as device:
         device.send(*windows(1, 50))
-    start(sqlite)
+    start(sqlite, mqtt=mqtt)
     assert until(lambda: complete(sqlite) == (50, 0))
 
 
@@ -303,3 +308,35 @@ def test_the_collector_says_nothing_under_roomtone_itself(
     with Listener(broker) as listener:
         start(sqlite).close()
         assert {m.topic for m in listener.messages} == {"roomtone/probe/room/number-1/status/infer"}
+
+
+def test_what_a_real_runtime_sends_is_in_the_store(
+    broker: Mosquitto, sqlite: HistoryStore, start: Start, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    config = Config.model_validate(
+        {
+            "camera": {"source": "simulated://students=8,seed=3,width=960,height=540", "realtime": True},
+            "inference": {"bundle": tiny_bundle},
+            "room": {"window_s": 1.0, "min_group": 1, "min_track_s": 0.0},
+            "episodes": {"thresholds": {"positive_activity": 0.05, "negative_activity": 0.05}, "windows": 1},
+            "stats": {"interval_s": 1.0},
+            "mqtt": {"url": broker.mqtt.url},
+            "outbox": {"path": tmp_path / "outbox.sqlite3"},
+        }
+    )
+    collector = start(sqlite)
+    with Agent(config) as agent:
+        thread = threading.Thread(target=agent.run)
+        thread.start()
+        assert until(lambda: collector.counters.windows >= 3 and collector.counters.stats, 30)
+        agent.stop()
+        thread.join(20)
+    assert until(lambda: sqlite.rooms()[-1].devices[0].words["availability"] == "offline")
+    assert collector.counters.remarks == {}
+    (whole,) = [part for part in sqlite.completeness() if part.site == "trial"]
+    assert (whole.missing, whole.conflicts) == (0, 0)
+    points = sqlite.windows("trial", "room", 0, 4e9)
+    assert sum(point.windows for point in points) == collector.counters.windows
+    assert sqlite.episodes("trial", "room", 0, 4e9)
+    (stats_point, *_) = sqlite.stats("trial", "room", "camera-1", 0, 4e9)
+    assert stats_point.latencies_ms["frame_p95_ms"] > 0
