@@ -43,10 +43,9 @@ from edge_runtime.room.zoning import tells_teacher
 from edge_runtime.service_manager import ServiceManager
 from edge_runtime.shutter import Shutter
 from edge_runtime.status_file import StatusFile
-from edge_runtime.updates.installing import open_slots
 from edge_runtime.updates.remote import RemoteUpdates
 from edge_runtime.updates.slots import Slots
-from edge_runtime.updates.starting import start
+from edge_runtime.updates.starting import open_slots, start
 from edge_runtime.updates.trial import Trials
 
 _log = logging.getLogger(__name__)

@@ -11,12 +11,13 @@ import typer
 
 from edge_runtime.config import Config
 from edge_runtime.errors import CandidateRefusedError, UpdateError
-from edge_runtime.updates.installing import cli_state_directory, open_slots
 from edge_runtime.updates.slots import Candidate, Slots, SlotTable, Waiver
+from edge_runtime.updates.starting import cli_state_directory, open_slots
 
 app = typer.Typer(add_completion=False)
 
 _POLL_S = 0.5
+_AGENT_AWAY_S = 30.0  # an agent that is being restarted comes back within it
 
 _Config = Annotated[list[Path] | None, typer.Option(help="the device's configuration; its [updates] hold")]
 _State = Annotated[
@@ -131,7 +132,7 @@ def _follow(slots: Slots, candidate: Candidate, *, quiet: bool) -> str:
     Raises:
         CandidateRefusedError: it was sent back.
     """
-    phase = ""
+    phase, alone = "", 0
     while True:
         table = slots.table()
         if table.candidate is None or table.candidate.digest != candidate.digest:
@@ -143,6 +144,9 @@ def _follow(slots: Slots, candidate: Candidate, *, quiet: bool) -> str:
                     phase, phase
                 )
             )
+        alone = 0 if slots.has_agent() else alone + 1
+        if alone * _POLL_S > _AGENT_AWAY_S:
+            return "checked"
         time.sleep(_POLL_S)
     if table.current is not None and table.current.digest == candidate.digest:
         return "committed"

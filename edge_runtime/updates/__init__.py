@@ -4,12 +4,14 @@ In the order in which a bundle comes:
 
     download.py     https, resumed where it broke                    → download
     archives.py     out of tar and zip, nothing unsafe               → unpack
-    installing.py   a source becomes the candidate                   → install, open_slots
+    installing.py   a source becomes the candidate                   → install
     slots.py        current, previous, candidate: one small table    → Slots
     checks.py       labels, quality, golden outputs, speed           → examine
     activation.py   the checks, and what they do to the slots        → activate
     shadow.py       beside the current bundle, on live faces         → Shadow
     trial.py        in its place, for a while; then for good or back → Trials
+    starting.py     which bundle a start runs                        → open_slots, start
+    remote.py       all of it, asked for over MQTT                   → RemoteUpdates
     durable.py      the disk: on it, room for it, its refusals
 
     slots = open_slots(config.updates, state_directory())

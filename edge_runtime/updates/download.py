@@ -31,6 +31,7 @@ TRIES: Final = 4  # in one call; between two of them the connection has a moment
 _PAUSE_S: Final = 1.0
 _TIMEOUT_S: Final = 30.0
 _CHUNK: Final = 1 << 18
+_STALE_S: Final = 30 * 86_400.0
 
 
 def download(
@@ -62,6 +63,7 @@ def download(
     with worded(f"{folder} cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
         adopt(folder)
+    _drop_stale(folder)
     part = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
     opener = _opener(ca_file)
     for attempt in range(TRIES):
@@ -144,6 +146,14 @@ def _receive(
             progress(done, total)
     if total is not None and done < total:  # a read after the connection broke just ends
         raise http.client.IncompleteRead(b"", total - done)
+
+
+def _drop_stale(folder: Path) -> None:
+    """Removes what nobody has gone on with for a month."""
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.unlink()
 
 
 def _so_far(part: Path) -> tuple[int, str]:

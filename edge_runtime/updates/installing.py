@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from edge_runtime.bundle import MANIFEST, SIGNATURE, parse_manifest
-from edge_runtime.bundle_signing import check_signature
 from edge_runtime.config import UpdatesSection
 from edge_runtime.errors import BundleTamperedError, UpdateError
-from edge_runtime.outlet import state_directory
 from edge_runtime.updates.archives import check_size, unpack
 from edge_runtime.updates.download import Progress, download
 from edge_runtime.updates.durable import need_room, worded
 from edge_runtime.updates.slots import Candidate, Slots, Waiver
 
 DOWNLOADS: Final = "downloads"
-
-
-def open_slots(settings: UpdatesSection, state: Path) -> Slots:
-    """The slots of a device.
-
-    Args:
-        settings: say whose signature every bundle needs.
-        state: the device's state directory.
-    """
-    folder = settings.directory or state / "bundles"
-    public = settings.public_key
-    if not settings.require_signature or public is None:
-        return Slots(folder)
-    return Slots(folder, lambda bundle: check_signature(bundle, public))
-
-
-def cli_state_directory() -> Path:
-    """The state directory that a command means: the service's, where there is one on this machine."""
-    service = Path("/var/lib/roomtone")  # StateDirectory=roomtone of the unit
-    return service if "STATE_DIRECTORY" not in os.environ and service.is_dir() else state_directory()
 
 
 def install(

@@ -12,7 +12,6 @@ from edge_runtime.errors import BundleSignatureError, RoomtoneError, UpdateError
 from edge_runtime.publishing.flat import Scalar
 from edge_runtime.publishing.requests import Exchange
 from edge_runtime.updates.activation import activate, check_slots_are_used
-from edge_runtime.updates.installing import install, url_of
 from edge_runtime.updates.slots import Slot, Slots
 
 _log = logging.getLogger(__name__)
@@ -113,6 +112,8 @@ class RemoteUpdates:
                     "a bundle that is named over MQTT must be signed, and this device does not check signatures",
                     hint="set [updates] require_signature and public_key on the device",
                 )
+            from edge_runtime.updates.installing import install, url_of  # needed once in months
+
             exchange.accepted({"phase": "installing"})
             url = url_of(wanted, self._config.updates)
             candidate = install(

@@ -1,19 +1,44 @@
-"""Which bundle a start runs: the current one if it is whole, trusted and right on this CPU, else the one before it."""
+"""A start: where the slots are, and which bundle runs.
+
+The current one if it is whole, trusted and right on this CPU, else the one before it, else the one that ships.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from edge_runtime.bundle import Bundle, open_bundle
-from edge_runtime.config import Config, InferenceSection
+from edge_runtime.bundle_signing import check_signature
+from edge_runtime.config import Config, InferenceSection, UpdatesSection
 from edge_runtime.errors import BundleError, EngineError
 from edge_runtime.inference.opening import Choice, open_engine
 from edge_runtime.outlet import state_directory
-from edge_runtime.updates.installing import open_slots
 from edge_runtime.updates.slots import Running, Slots
 
 _log = logging.getLogger(__name__)
+
+
+def open_slots(settings: UpdatesSection, state: Path) -> Slots:
+    """The slots of a device.
+
+    Args:
+        settings: say whose signature every bundle needs.
+        state: the device's state directory.
+    """
+    folder = settings.directory or state / "bundles"
+    public = settings.public_key
+    if not settings.require_signature or public is None:
+        return Slots(folder)
+    return Slots(folder, lambda bundle: check_signature(bundle, public))
+
+
+def cli_state_directory() -> Path:
+    """The state directory that a command means: the service's, where there is one on this machine."""
+    service = Path("/var/lib/roomtone")  # StateDirectory=roomtone of the unit
+    return service if "STATE_DIRECTORY" not in os.environ and service.is_dir() else state_directory()
 
 
 def start(slots: Slots, inference: InferenceSection) -> tuple[Running, Choice]:
@@ -53,5 +78,5 @@ def bundle_in_force(config: Config) -> tuple[Bundle, str]:
     """
     if (named := config.inference.bundle) is not None:
         return open_bundle(named), ""
-    running = open_slots(config.updates, state_directory()).running()
+    running = open_slots(config.updates, cli_state_directory()).running()
     return running.bundle, running.problem

@@ -18,7 +18,8 @@ from edge_runtime.config import Config
 from edge_runtime.fleet.link import FleetLink
 from edge_runtime.fleet.rollout import Limits, Rollout, new_ledger
 from edge_runtime.publishing.credentials import Credentials
-from edge_runtime.updates.installing import install, open_slots
+from edge_runtime.updates.installing import install
+from edge_runtime.updates.starting import open_slots
 
 DEVICES = 3
 
@@ -37,7 +38,9 @@ def test_a_good_bundle_reaches_every_device_and_a_bad_one_none(
     seal_bundle,
     tiny_network,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("edge_runtime.updates.trial._TICK_S", 0.1)
     private, public = tmp_path / "k.pem", tmp_path / "p.pem"
     make_key(private, public)
     first, good, bad = (versions(version) for version in ("0.2.0", "0.3.0", "0.4.0"))

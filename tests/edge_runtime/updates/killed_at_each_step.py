@@ -25,7 +25,8 @@ from edge_runtime.config import Config
 from edge_runtime.errors import CandidateRefusedError
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.updates.activation import activate
-from edge_runtime.updates.installing import install, open_slots
+from edge_runtime.updates.installing import install
+from edge_runtime.updates.starting import open_slots
 
 CHANGES_THE_DISK = {
     "write", "truncate", "fsync", "sendfile", "rename", "replace", "mkdir", "unlink", "remove", "rmdir", "chown",

@@ -18,8 +18,9 @@ from edge_runtime.bundle_signing import sign_bundle
 from edge_runtime.config import UpdatesSection
 from edge_runtime.errors import BundleError, BundleSignatureError, BundleTamperedError, UpdateError
 from edge_runtime.updates import download as downloading
-from edge_runtime.updates.installing import install, open_slots, url_of
+from edge_runtime.updates.installing import install, url_of
 from edge_runtime.updates.slots import Slots
+from edge_runtime.updates.starting import open_slots
 
 UPDATES = UpdatesSection()
 

@@ -13,7 +13,8 @@ from update_parts import Keys, Versions, pack
 
 from edge_runtime.bundle_signing import sign_bundle
 from edge_runtime.config import UpdatesSection
-from edge_runtime.updates.installing import install, open_slots
+from edge_runtime.updates.installing import install
+from edge_runtime.updates.starting import open_slots
 
 SCRIPT = Path(__file__).with_name("killed_at_each_step.py")
 
