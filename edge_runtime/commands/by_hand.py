@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_runtime.credential_files import VARIABLE, environment_beside
-from edge_runtime.updates.installing import cli_state_directory
+from edge_runtime.updates.starting import cli_state_directory
 
 
 def environment_of_service(configurations: Iterable[Path], credentials: Path | None = None) -> dict[str, str]:
