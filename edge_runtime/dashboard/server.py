@@ -9,8 +9,7 @@ from __future__ import annotations
 import html
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -222,7 +221,3 @@ class _SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, send_safely)
-
-
-ServerState = Callable[[], dict[str, Any]]
-Handler = Callable[[Request], Awaitable[Response]]

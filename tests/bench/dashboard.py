@@ -41,6 +41,9 @@ ACTIVITIES = ((0.25, "average"), (0.4, "good"), (0.7, "excellent"))
 # next animation frame's callbacks, and a message posted there runs behind the drawing.
 WATCH = """() => {
   window.shown = {};
+  window.tasks = [];
+  new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => tasks.push(duration)))
+    .observe({ type: "longtask" });
   new MutationObserver((changes) => {
     const events = changes.map(({ target }) => target.dataset.event);
     requestAnimationFrame(() => {
@@ -147,7 +150,7 @@ def main() -> None:
             page.wait_for_timeout(max(0.0, options.seconds - 10.0) * 1000)
             sent = json.loads(process.communicate()[0])
             page.wait_for_timeout(2000)
-            shown = page.evaluate("shown")
+            shown, tasks = page.evaluate("shown"), page.evaluate("tasks")
             sent_while_watched = {event: at for event, at in sent.items() if at > began}
         rss_mb = school.resident_mb()
         told = 0 if options.hour else settle(folder / "history.sqlite3", len(sent))
@@ -168,6 +171,7 @@ def main() -> None:
             f"events on the page    {len(ways)} of {len(sent_while_watched)} published while it was watched"
         )
         cuts = statistics.quantiles(ways, n=100)
+        print(f"tasks above 50 ms     {len(tasks)}, the longest {max(tasks, default=0):.0f} ms")
         print(f"publish to pixel      p50 {cuts[49]:.2f} s, p95 {cuts[94]:.2f} s, p99 {cuts[98]:.2f} s")
 
 

@@ -7,7 +7,8 @@ import { episodesTable, saveCsv, windowsTable } from "./roomlists.js";
 import { RoomNow } from "./roomnow.js";
 import { RoomPlots } from "./roomplots.js";
 import { lessonStart, pointOf } from "./series.js";
-import { say } from "./words.js";
+import { speakerOf } from "./state.js";
+import { say, sayCount } from "./words.js";
 
 const DAY_S = 86_400;
 const RANGES = { lesson: 4 * 3600, hour: 3600, day: DAY_S, week: 7 * DAY_S };
@@ -178,10 +179,20 @@ export class RoomPage {
     return this.#points.length > before;
   }
 
-  /** Points of the chosen camera. */
+  /** Cameras that have spoken here: two see the same people, so one is shown at a time. */
+  #names() {
+    return [...new Set([
+      ...(live.rooms.get(this.room) ?? []).map((key) => key.slice(this.room.length + 1)),
+      ...this.#points.flatMap((point) => point.device.split("+")),
+    ])].sort();
+  }
+
+  /** Points of the chosen camera; without a choice, of the one that tells most. */
   #shown() {
-    const { camera } = this.parameters;
-    return camera ? this.#points.filter((point) => point.device.split("+").includes(camera)) : this.#points;
+    const names = this.#names();
+    if (names.length < 2) return this.#points;
+    const chosen = this.parameters.camera || (speakerOf(this.room)?.device ?? names[0]);
+    return this.#points.filter((point) => point.device.split("+").includes(chosen));
   }
 
   #inView() {
@@ -212,8 +223,9 @@ export class RoomPage {
     show(this.out, this.#zoom !== null);
     const windows = Math.max(0, ...points.map((point) => point.windows));
     const time = `${datedTime(this.view.start)} – ${(this.#width() < DAY_S ? clockTime : datedTime)(this.view.end)}`;
-    const facts = { count: points.length, windows, span: time };
-    setText(this.note, points.length ? say(windows > 1 ? "room.points_mean" : "room.points", facts) : time);
+    const told = windows > 1
+      ? say("room.points_mean", { count: points.length, windows, span: time }) : sayCount("room.points", points.length, { span: time });
+    setText(this.note, points.length ? told : time);
   }
 
   #explain(points) {
@@ -231,14 +243,9 @@ export class RoomPage {
   }
 
   #cameras() {
-    const names = [...new Set([
-      ...(live.rooms.get(this.room) ?? []).map((key) => key.slice(this.room.length + 1)),
-      ...this.#points.flatMap((point) => point.device.split("+")),
-    ])].sort();
+    const names = this.#names();
     show(this.camera, names.length > 1);
-    this.camera.replaceChildren(
-      el("option", { value: "" }, say("room.all_cameras")),
-      ...names.map((name) => el("option", { value: name, selected: name === this.parameters.camera }, name)),
-    );
+    const chosen = this.parameters.camera || speakerOf(this.room)?.device;
+    this.camera.replaceChildren(...names.map((name) => el("option", { value: name, selected: name === chosen }, name)));
   }
 }

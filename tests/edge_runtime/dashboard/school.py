@@ -114,12 +114,20 @@ class School:
         self.speaker.publish(topic, data, qos=1, retain=retain).wait_for_publish(10)
 
     def device(
-        self, room: str, *, site: str = "north", age_s: float = 5.0, online: bool = True, **changes: Any
+        self,
+        room: str,
+        *,
+        site: str = "north",
+        name: str = "camera-1",
+        age_s: float = 5.0,
+        online: bool = True,
+        **changes: Any,
     ) -> Topics:
         """A device comes up: availability, info, health, and a window."""
-        topics = Topics(site, room, "camera-1")
+        topics = Topics(site, room, name)
         self.say(topics.availability, b"online" if online else b"offline", retain=True)
-        self.say(topics.info, info(topics), retain=True)
+        # Windows are said to be long, so that rooms stay live however long the tests take.
+        self.say(topics.info, info(topics, window_s=600.0), retain=True)
         self.say(topics.stats, stats(topics, ts=time.time()))
         self.window(topics, age_s=age_s, **changes)
         return topics
