@@ -35,8 +35,9 @@ def survey(
 ) -> None:
     r"""Looks at a room for a minute, with people in it, and says which seats this camera can read, and what to change.
 
-    Nothing is published, and no emotion is inferred. A picture is written only with --out; every head in it is
-    blurred beyond recognition. Ctrl-C ends early and reports what is known so far.
+    Nothing is published, and no emotion is inferred. A picture is written only
+    with --out, and nobody can be recognised in it. Ctrl-C ends early and reports
+    what is known so far.
 
     \b
     roomtone survey --source 0 --out survey.png

@@ -56,8 +56,11 @@ def _advice(report: SurveyReport, config: Config) -> Iterator[Advice]:
         yield Advice("the picture is out of focus", "turn the focus ring, clean the lens, take off the foil")
     elif light.detail < SOFT:
         yield Advice("the picture is a little soft", "check the focus and the stream's bit rate")
-    if report.count(Grade.SMALL):
-        yield from _nearer(report)
+    if small := [place.face_px for place in report.places if place.grade is Grade.SMALL]:
+        yield _nearer(report, small, report.limits.least_px, "too small")
+    elif _many(report, lambda place: _is_only_just_wide_enough(place, report)):
+        just = [place.face_px for place in report.places if _is_only_just_wide_enough(place, report)]
+        yield _nearer(report, just, report.limits.comfortable_px, "only just wide enough")
     if report.limits.found_px > _NOTICEABLE * report.limits.readable_px:
         width = round(config.faces.scan_width_px * report.limits.found_px / report.limits.readable_px)
         yield Advice(
@@ -108,15 +111,19 @@ def _is_blurred(place: Place) -> bool:
     return place.grade in _READ and place.sharpness < BLURRED_SHARPNESS
 
 
-def _nearer(report: SurveyReport) -> Iterator[Advice]:
-    """What would make the farthest place readable: nearer, a narrower lens, more pixels."""
-    small = [place.face_px for place in report.places if place.grade is Grade.SMALL]
-    smallest = min(small)
-    factor = report.limits.least_px / smallest
-    away = report.lens.distance_m(smallest) - report.readable_m
-    yield Advice(
-        f"{len(small)} place{'s are' if len(small) > 1 else ' is'} too small, the farthest {smallest:.0f} px "
-        f"(about {report.lens.distance_m(smallest):.1f} m)",
-        f"move the camera {away:.1f} m nearer, or zoom to {report.lens.narrower(factor):.0f} degrees, "
+def _is_only_just_wide_enough(place: Place, report: SurveyReport) -> bool:
+    return place.grade is Grade.MARGINAL and place.face_px < report.limits.comfortable_px
+
+
+def _nearer(report: SurveyReport, widths_px: list[float], limit_px: float, words: str) -> Advice:
+    """What would bring the farthest of these places to the limit: nearer, a narrower lens, more pixels."""
+    least = min(widths_px)
+    factor = limit_px / least
+    distance_m = report.lens.distance_m(least)
+    count = f"{len(widths_px)} place{'s are' if len(widths_px) > 1 else ' is'}"
+    return Advice(
+        f"{count} {words}, the farthest {least:.0f} px (about {distance_m:.1f} m)",
+        f"move the camera {distance_m - report.lens.distance_m(limit_px):.1f} m nearer, "
+        f"or zoom to {report.lens.narrower(factor):.0f} degrees, "
         f"or a picture {round(report.width_px * factor)} px wide",
     )

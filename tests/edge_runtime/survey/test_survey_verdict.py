@@ -67,6 +67,14 @@ def test_what_is_too_small_is_told_in_metres_degrees_and_pixels() -> None:
     assert "move the camera 4.2 m nearer, or zoom to 53 degrees, or a picture 3840 px wide" in said
 
 
+def test_what_is_only_just_wide_enough_may_come_nearer_too() -> None:
+    # 40 px want to be 48: 3.36 m are to become 2.8 m.
+    said = changes(report(MARGINAL, MARGINAL, READ))
+    assert "2 places are only just wide enough, the farthest 40 px" in said
+    assert "0.6 m nearer" in said
+    assert "nearer" not in changes(report(MARGINAL, READ, READ, READ))
+
+
 def test_a_scan_that_shrinks_too_far_is_named_with_its_key() -> None:
     assert "scan_width_px" not in changes(report(READ))
     assert "set faces.scan_width_px = 1800" in changes(report(READ, found_px=60))
