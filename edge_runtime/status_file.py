@@ -163,8 +163,10 @@ def read_status(folders: Iterable[Path], config: Config | None = None) -> Status
         for path in folder.glob(pattern):
             try:
                 found.append(Status.model_validate_json(path.read_bytes()))
-            except (OSError, ValidationError) as exc:
-                _log.warning("%s cannot be read: %s", path, exc)
+            except OSError as exc:
+                _log.warning("%s cannot be read: %s", path, exc.strerror)
+            except ValidationError:
+                _log.warning("%s is not a status of this version of roomtone", path)
     return max(found, key=lambda status: (_is_alive(status), status.told_s), default=None)
 
 

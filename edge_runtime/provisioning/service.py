@@ -41,7 +41,11 @@ def run(commands: Sequence[Command]) -> None:
         done = subprocess.run(list(command.arguments), capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-            raise ProvisioningError(f"{command} failed: {said}", hint=f"journalctl -u {UNIT} -n 20 says more")
+            if UNIT in command.arguments:
+                said = last_words() or said  # the service's own, not systemctl's about it
+            raise ProvisioningError(
+                f"{command} failed:\n{said}", hint=f"journalctl -u {UNIT} -n 20 says more"
+            )
 
 
 def last_words(lines: int = 6) -> str:
