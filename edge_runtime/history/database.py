@@ -27,6 +27,9 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 
 from edge_runtime.errors import HistoryError
 
+ROWS_AT_ONCE: Final = (
+    32  # of one INSERT; SQLite keeps a compiled statement for every number of rows that it met
+)
 BUSY_TIMEOUT_S: Final = 10.0  # how long a write waits for another process's
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 30
@@ -118,7 +121,10 @@ def _sqlite(address: URL) -> Engine:
     except OSError as exc:
         raise HistoryError(str(address), f"its folder cannot be made: {exc.strerror}") from exc
     engine = create_engine(
-        address.set(database=str(path)), json_serializer=_to_json, connect_args={"timeout": BUSY_TIMEOUT_S}
+        address.set(database=str(path)),
+        json_serializer=_to_json,
+        insertmanyvalues_page_size=ROWS_AT_ONCE,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
     )
 
     @event.listens_for(engine, "connect")
