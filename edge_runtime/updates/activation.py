@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edge_runtime.config import Config
-from edge_runtime.errors import UpdateError
+from edge_runtime.errors import ConfigurationError, UpdateError
+from edge_runtime.room.episodes import check_kinds
 from edge_runtime.updates.checks import Examination, examine
 from edge_runtime.updates.slots import Slots, Waiver
 
@@ -25,6 +26,7 @@ def activate(slots: Slots, config: Config, waivers: tuple[Waiver, ...] = ()) -> 
     Raises:
         UpdateError: there is no candidate, it is on trial already, or the configuration names a bundle itself.
         BundleError: its files are not what was installed.
+        ConfigurationError: it does not tell an episode that is configured.
     """
     check_slots_are_used(config)
     candidate = slots.table().candidate
@@ -34,6 +36,11 @@ def activate(slots: Slots, config: Config, waivers: tuple[Waiver, ...] = ()) -> 
         raise UpdateError(f"{candidate} is on trial already", hint="roomtone bundle list shows how it does")
     bundle = slots.open(candidate)
     allowed = tuple(sorted({*candidate.waivers, *waivers}))
+    try:
+        check_kinds(config.episodes.thresholds, bundle.manifest.labels)
+    except ConfigurationError as exc:
+        slots.refuse(str(exc), candidate.digest)
+        raise
     examination = examine(bundle, slots.running().bundle, config.inference, config.updates, allowed)
     if examination.reasons:
         slots.refuse("; ".join(examination.reasons), candidate.digest)

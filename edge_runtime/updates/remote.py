@@ -124,6 +124,11 @@ class RemoteUpdates:
                 progress=lambda done, total: self._check_cancelled(),
             )
             self._brought = (wanted, candidate.digest)
+            if "://" not in wanted and not self._is(candidate, wanted):
+                self._slots.reject(f"it came in the place of {wanted}", candidate.digest)
+                raise UpdateError(
+                    f"{url} holds {candidate}, not {wanted}", hint="tell whoever runs the repository"
+                )
         self._check_cancelled()
         if candidate.phase == "installed":
             told = {

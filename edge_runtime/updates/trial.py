@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -100,7 +101,14 @@ class Trials:
         self._wake.set()
         self._thread.join(_JOIN_S)
         if self._lock is not None:
+            self._give_the_attempt_back()
             os.close(self._lock)
+
+    def _give_the_attempt_back(self) -> None:
+        """A stop that was asked for speaks against no candidate; only a crash or a power cut does."""
+        if (candidate := self._candidate) is not None:
+            with suppress(RoomtoneError):
+                self._slots.mark(candidate.digest, "checked", attempts=candidate.attempts - 1)
 
     # What the agent's loop calls.
 
@@ -120,10 +128,6 @@ class Trials:
         return True
 
     # What requests call.
-
-    def look(self) -> None:
-        """Looks at the slots now; they changed."""
-        self._wake.set()
 
     def report(self) -> dict[str, str | float | int]:
         """How an update stands, as flat keys, for `health_check`."""
@@ -147,9 +151,8 @@ class Trials:
             }
         if (shown := self._last_report) is not None:
             told |= {
-                "shadow_faces": shown.faces
-                // 100
-                * 100,  # an exact count would tell how many people there are
+                # In hundreds: an exact count would tell how many people there are.
+                "shadow_faces": shown.faces // 100 * 100,
                 "shadow_agreement": shown.agreement,
                 "shadow_distance": shown.distance,
                 "shadow_p50_ms": shown.candidate_p50_ms,

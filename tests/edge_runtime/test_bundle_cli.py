@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from brokers import until
 from update_parts import Versions, change_manifest, pack
 
 from edge_runtime.bundle import default_bundle_path
+from edge_runtime.updates.slots import Slots
 
 
 @pytest.fixture
@@ -110,13 +111,11 @@ def test_run_uses_the_slots_and_activate_waits_for_the_agent(new: Path, tmp_path
     command = [sys.executable, "-m", "edge_runtime", "run", "--config", str(config), "--broker", "none"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as agent:
         try:
-            deadline = time.monotonic() + 30
-            while not json.loads(bundle("list", "--json", state=state).stdout)["runs"]["agent"]:
-                assert time.monotonic() < deadline
+            assert until(Slots(state / "bundles").has_agent, 30)
             done = bundle("activate", "--config", config, state=state)
             assert done.returncode == 0, done.stderr
             assert "default 9.0.0 is committed and runs" in done.stdout
         finally:
             agent.terminate()
             agent.wait(20)
-    assert json.loads(bundle("list", "--json", state=state).stdout)["runs"]["version"] == "9.0.0"
+    assert Slots(state / "bundles").running().bundle.manifest.version == "9.0.0"

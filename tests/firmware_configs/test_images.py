@@ -62,6 +62,14 @@ def test_every_base_image_and_copied_path_is_named_exactly(folder: Path, reposit
             assert f"!{source}" in ignored
 
 
+def test_everything_that_the_wheel_is_made_of_is_copied(folder: Path, repository: Path) -> None:
+    build = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
+    wheel = build["targets"]["wheel"]
+    steps = instructions(folder / "docker/Dockerfile")
+    copied = {source for word, value in steps if word == "COPY" for source in value.split()[:-1]}
+    assert {*wheel["packages"], *wheel["force-include"], "pyproject.toml", "README.md", "LICENSE"} <= copied
+
+
 @pytest.mark.parametrize(("code", "verdict"), [(0, 0), (21, 0), (1, 1)])
 def test_a_broker_that_is_away_does_not_make_the_container_ill(
     folder: Path, tmp_path: Path, code: int, verdict: int

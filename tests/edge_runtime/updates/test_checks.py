@@ -12,7 +12,13 @@ from update_parts import QUALITY, Versions
 
 from edge_runtime.bundle import open_bundle
 from edge_runtime.config import Config, UpdatesSection
-from edge_runtime.errors import BundleError, BundleTamperedError, CandidateRefusedError, UpdateError
+from edge_runtime.errors import (
+    BundleError,
+    BundleTamperedError,
+    CandidateRefusedError,
+    ConfigurationError,
+    UpdateError,
+)
 from edge_runtime.updates.activation import activate
 from edge_runtime.updates.checks import Examination, check_labels, check_quality, examine
 from edge_runtime.updates.installing import install
@@ -79,6 +85,17 @@ def test_wrong_labels_are_refused(slots: Slots, versions: Versions, changes: dic
     assert is_refused(slots)
     assert failed(activate(slots, CONFIG, ("labels",))) == []
     assert slots.table().candidate.phase == "checked"
+
+
+def test_a_bundle_that_cannot_tell_a_configured_episode_is_refused_whatever_is_allowed(
+    slots: Slots, versions: Versions
+) -> None:
+    config = Config.model_validate({"episodes": {"thresholds": {"happy": 0.3}}})
+    labels = relabelled(versions("0.0.1"), name="joyful")
+    install(slots, str(versions("0.3.0", quality=QUALITY, labels=labels)), config.updates)
+    with pytest.raises(ConfigurationError, match="happy"):
+        activate(slots, config, ("labels",))
+    assert is_refused(slots)
 
 
 def test_the_order_of_the_labels_and_their_valence_may_change(versions: Versions) -> None:
