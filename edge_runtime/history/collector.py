@@ -12,8 +12,8 @@ nothing is acknowledged, what comes all the same is let go, and when the databas
 brings it once more.
 
 One thread of its own does everything. Several collectors of one group share the events (`$share`); one alone
-subscribes plainly, because Mosquitto 2.0 forgets shared subscriptions when it is restarted, and with them what is
-published until the collector is there again.
+subscribes plainly, because Mosquitto 2.0 forgets shared subscriptions when it is restarted. So a group comes back
+fast, and looks at the retained `state` of each device: that is the window which nobody may have taken meanwhile.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ MOST_AT_ONCE: Final = 1000
 # more than its client's receive maximum); stats, which it would not send again, are given up and counted.
 MOST_EVENTS: Final = 2000
 MOST_UNNUMBERED: Final = 2000
+RECONNECT_MAX_S: Final = 1.0  # to be there before the devices are
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
 _REPORTED: Final = ("windows", "episodes", "stats", "infos", "changes", "duplicates")
 ROLL_UP_EVERY_S: Final = 20.0
@@ -128,6 +129,8 @@ class Collector:
             self._intake.patterns(group),
             name="-".join(filter(None, ("roomtone-collect", group, name or socket.gethostname()))),
             session=Session(),
+            reconnect_max_s=RECONNECT_MAX_S,
+            glances=self._intake.glances(group),
         )
         self._waiting: list[tuple[Message, Record | None]] = []
         self._oldest_s = 0.0

@@ -35,6 +35,7 @@ NUMBERED: Final = (Leaf.EMOTION, Leaf.EPISODE)
 _CLASSES: Final[Mapping[Leaf, type[EmotionEvent | EpisodeEvent | Stats | Info]]] = {
     Leaf.EMOTION: EmotionEvent,
     Leaf.EPISODE: EpisodeEvent,
+    Leaf.STATE: EmotionEvent,
     Leaf.STATS: Stats,
     Leaf.INFO: Info,
 }
@@ -111,6 +112,10 @@ class Intake:
         numbered = [share + watch_pattern(leaf, root=self._root) for leaf in (*NUMBERED, Leaf.STATS)]
         return numbered + [watch_pattern(leaf, root=self._root) for leaf in (Leaf.INFO, *PLAIN_WORDS)]
 
+    def glances(self, group: str | None) -> list[str]:
+        """What to look at after each connection: in a group, the latest windows, for a gap that nobody covered."""
+        return [watch_pattern(Leaf.STATE, root=self._root)] if group else []
+
     def take(self, message: Message) -> Record | None:
         """Reads a message as it came from the broker."""
         try:
@@ -154,6 +159,8 @@ class Intake:
         if isinstance(payload, Stats):
             self._check_clock(place, payload.ts - now)
             return StatsRecord(payload, now)
+        if address.leaf is Leaf.STATE and abs(payload.ts - now) > LATE_S:
+            return None  # kept by the broker since long ago
         clock: Clock = "ok"
         if abs(payload.ts - now) > EARLY_S:
             clock = "early" if payload.ts > now else "late" if now - payload.ts > LATE_S else "ok"

@@ -236,6 +236,11 @@ class Connection:
         _, mid = self._client.subscribe(topic, qos=qos)
         return mid or 0
 
+    def unsubscribe(self, topic: str) -> None:
+        """Gives a filter up; its answer is not waited for."""
+        if self._client is not None:
+            self._client.unsubscribe(topic)
+
     def publish(
         self, topic: str, payload: bytes, *, qos: Literal[0, 1], retain: bool, expiry_s: int | None = None
     ) -> int:

@@ -26,6 +26,7 @@ from edge_runtime.publishing.pacing import Backoff
 
 RECONNECT_MIN_S: Final = 1.0
 RECONNECT_MAX_S: Final = 30.0
+GLANCE_S: Final = 5.0
 MAX_WAITING: Final = 50_000  # messages that nobody has taken yet; a flood beyond it is dropped and counted
 
 
@@ -59,6 +60,7 @@ class Subscription:
         reconnect_max_s: float = RECONNECT_MAX_S,
         session: Session | None = None,
         qos: Literal[0, 1] = 1,
+        glances: Sequence[str] = (),
     ) -> None:
         self.problem: BrokerError | None = None
         self.dropped = self.connections = 0
@@ -66,6 +68,7 @@ class Subscription:
         self._endpoint, self._choice, self._patterns = endpoint, ProtocolChoice(protocol), tuple(patterns)
         self._client_id = name if session is not None else f"{name}-{secrets.token_hex(4)}"
         self._session, self._qos = session, qos
+        self._glances, self._glance_until_s = tuple(glances), float("inf")
         self._messages: deque[Message] = deque()
         self._wake = threading.Event()
         self._backoff = Backoff(RECONNECT_MIN_S, reconnect_max_s)
@@ -100,7 +103,9 @@ class Subscription:
         )
         self._connection, self.problem = connection, None
         self.connections, self.is_resumed = self.connections + 1, connection.is_resumed
-        self._filters = {connection.subscribe(pattern, self._qos): pattern for pattern in self._patterns}
+        patterns = self._patterns + self._glances
+        self._filters = {connection.subscribe(pattern, self._qos): pattern for pattern in patterns}
+        self._glance_until_s = time.monotonic() + GLANCE_S
 
     def next_messages(self, timeout_s: float) -> list[Message]:
         """Waits for something to come, takes all of it, and looks after the connection."""
@@ -148,6 +153,10 @@ class Subscription:
         if connection is not None:
             for answer in connection.take_subscribe_answers():
                 self._judge(answer)
+            if time.monotonic() >= self._glance_until_s:
+                self._glance_until_s = float("inf")
+                for pattern in self._glances:
+                    connection.unsubscribe(pattern)
             if not connection.is_open:
                 self.problem = connection.problem or self._endpoint.unreachable("the connection is lost")
                 self.close()

@@ -21,6 +21,7 @@ from sqlalchemy import event as sqlalchemy_event
 
 from edge_runtime.agent import Agent
 from edge_runtime.config import Config, MqttSection
+from edge_runtime.errors import BrokerUnreachableError
 from edge_runtime.history import collector as collector_module
 from edge_runtime.history.collector import Collector
 from edge_runtime.history.records import Place
@@ -258,6 +259,28 @@ def test_two_collectors_of_one_group_share_the_events(broker: Mosquitto, start: 
         assert until(lambda: complete(one) == (200, 0))
         assert until(lambda: first.counters.windows + second.counters.windows == 200)
         assert min(first.counters.windows, second.counters.windows) > 0
+
+
+def test_a_group_takes_the_window_that_came_while_a_restarted_broker_had_forgotten_it(
+    broker: Mosquitto, sqlite: HistoryStore, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector = start(sqlite, group="night")
+    (first, second) = windows(1, 2)
+    with Device(broker) as device:
+        device.send(first)
+    assert until(lambda: collector.counters.windows == 1)
+    monkeypatch.setattr("edge_runtime.publishing.connection.Connection.open", never)
+    broker.stop()
+    broker.start()
+    with Device(broker) as device:
+        device.send(second)  # to nobody: Mosquitto does not know the shared subscription any more
+        device.say(TOPICS.state, encode(second), retain=True)
+    monkeypatch.undo()
+    assert until(lambda: complete(sqlite) == (2, 0))
+
+
+def never(_: object) -> None:
+    raise BrokerUnreachableError("mqtt://broker", "is kept away by the test")
 
 
 def test_bad_messages_are_passed_over_and_do_not_stop_the_good(

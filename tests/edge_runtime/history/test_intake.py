@@ -100,6 +100,13 @@ def test_a_retained_event_is_a_ghost(bench: Bench) -> None:
     assert dict(bench.intake.remarks) == {"ghost": 2}
 
 
+def test_the_retained_state_is_a_window_as_any_unless_the_broker_has_kept_it_for_long(bench: Bench) -> None:
+    assert bench.take(TOPICS.state, event(), retained=True) == EventRecord(event(), bench.now, "ok")
+    bench.now += 3600
+    assert bench.take(TOPICS.state, event(), retained=True) is None
+    assert bench.said == []
+
+
 def test_a_cleared_retained_value_is_nothing_and_no_fault(bench: Bench) -> None:
     assert bench.take(TOPICS.info, b"") is None
     assert bench.said == []
@@ -180,3 +187,4 @@ def test_within_a_group_events_are_shared_and_retained_topics_are_not(bench: Ben
     assert "$share/night/roomtone/+/+/+/episode" in patterns
     assert "roomtone/+/+/+/availability" in patterns
     assert not any("share" in pattern for pattern in bench.intake.patterns(None))
+    assert (bench.intake.glances("night"), bench.intake.glances(None)) == (["roomtone/+/+/+/state"], [])
