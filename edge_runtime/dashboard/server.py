@@ -10,7 +10,7 @@ import html
 import logging
 import re
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -202,7 +202,8 @@ class _Doorman:
             say_what = "error.unauthorized" if ruling == "ask" else "error.no_proxy"
             return JSONResponse({"error": say(say_what)}, 401 if ruling == "ask" else 403)
         if ruling == "ask":
-            return RedirectResponse(f"/login?next={request.url.path}", 303)
+            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(wanted)}", 303)
         return _login_page(_filled("refused.html"), say("error.no_proxy"), 403)
 
 

@@ -5,7 +5,7 @@ process that speaks for all devices: a window each 10 s on `emotion` and `state`
 notes when a card's event was in the frame that the browser drew; the clock is the machine's, the same for all.
 
     python tests/bench/dashboard.py --devices 1000 --seconds 40
-    python tests/bench/dashboard.py --hour      # an hour's worth of messages, as fast as the server takes them
+    python tests/bench/dashboard.py --minutes 60 --rate 2000 --no-collect   # an hour's worth of messages
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ WATCH = """() => {
 }"""
 
 
-def speak(port: int, devices: int, seconds: float, hour: bool) -> None:
+def speak(port: int, devices: int, seconds: float, minutes: float, rate_hz: float) -> None:
     """Speaks for all devices; prints event → time of publishing as JSON."""
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.max_inflight_messages_set(1000)
@@ -78,14 +78,15 @@ def speak(port: int, devices: int, seconds: float, hour: bool) -> None:
         sent[event.event_id] = time.time()
         client.publish(own.emotion, encode(event), 1)
         last = client.publish(own.state, encode(event), 1, retain=True)
-        if hour and len(sent) % 200 == 0:
+        if minutes and len(sent) % 200 == 0:
             last.wait_for_publish(60)
+            time.sleep(max(0.0, began + len(sent) / rate_hz - time.time()))
 
     began = time.time()
-    if hour:
-        for turn in range(int(3600 / WINDOW_S)):
+    if minutes:
+        for turn in range(int(minutes * 60 / WINDOW_S)):
             for number in range(devices):
-                publish(number, began - 3600 + (turn + 1) * WINDOW_S)
+                publish(number, round(began - minutes * 60 + (turn + 1) * WINDOW_S, 3))
             if turn % int(STATS_S / WINDOW_S) == 0:
                 for own in topics:
                     client.publish(own.stats, encode(stats(own, ts=time.time())), 0)
@@ -105,36 +106,34 @@ def speak(port: int, devices: int, seconds: float, hour: bool) -> None:
     print(json.dumps(sent))
 
 
-def speaker(port: int, devices: int, seconds: float, hour: bool) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        __file__,
-        "--speak",
-        str(port),
-        "--devices",
-        str(devices),
-        "--seconds",
-        str(seconds),
-    ]
-    return subprocess.Popen([*command, *(["--hour"] if hour else [])], stdout=subprocess.PIPE, text=True)
+def speaker(port: int, devices: int, seconds: float, minutes: float, rate_hz: float) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "--speak", str(port), "--devices", str(devices)]
+    command += ["--seconds", str(seconds), "--minutes", str(minutes), "--rate", str(rate_hz)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=40.0)
-    parser.add_argument("--hour", action="store_true")
+    parser.add_argument("--minutes", type=float, default=0.0, help="so much in less time, without a browser")
+    parser.add_argument("--rate", type=float, default=500.0, help="windows a second of --minutes, at most")
+    parser.add_argument("--no-collect", action="store_true", help="the page's side alone")
     parser.add_argument("--speak", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.speak is not None:
-        speak(options.speak, options.devices, options.seconds, options.hour)
+        speak(options.speak, options.devices, options.seconds, options.minutes, options.rate)
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-bench-")))
-        school = stack.enter_context(School(folder, *(["--no-collect"] if options.hour else [])))
-        if options.hour:
+        school = stack.enter_context(School(folder, *(["--no-collect"] if options.no_collect else [])))
+        if options.minutes:
             sent, shown = (
-                json.loads(speaker(school.broker.port, options.devices, 0, True).communicate()[0]),
+                json.loads(
+                    speaker(
+                        school.broker.port, options.devices, 0, options.minutes, options.rate
+                    ).communicate()[0]
+                ),
                 {},
             )
         else:
@@ -142,7 +141,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium(), args=list(SILENT))
             stack.callback(browser.close)
             page = browser.new_page(viewport={"width": 1440, "height": 900})
-            process = speaker(school.broker.port, options.devices, options.seconds, False)
+            process = speaker(school.broker.port, options.devices, options.seconds, 0, options.rate)
             page.goto(school.url)
             expect(page.locator(".card")).to_have_count(options.devices, timeout=60_000)
             page.evaluate(WATCH)
@@ -153,19 +152,19 @@ def main() -> None:
             shown, tasks = page.evaluate("shown"), page.evaluate("tasks")
             sent_while_watched = {event: at for event, at in sent.items() if at > began}
         rss_mb = school.resident_mb()
-        told = 0 if options.hour else settle(folder / "history.sqlite3", len(sent))
+        told = 0 if options.no_collect else settle(folder / "history.sqlite3", len(sent))
         with urllib.request.urlopen(f"{school.url}/api/state") as answer:
             server = json.load(answer)["server"]
     print(f"devices               {options.devices}")
     print(
         f"windows published     {len(sent)}"
-        + ("" if options.hour else f", in the history {told} (by event_id)")
+        + ("" if options.no_collect else f", in the history {told} (by event_id)")
     )
     print(
         f"messages not taken    {server['broker']['dropped']} dropped, {server['broker']['foreign']} foreign"
     )
     print(f"memory of the server  {rss_mb:.0f} MiB resident")
-    if not options.hour:
+    if not options.minutes:
         ways = sorted(shown[event] - at for event, at in sent_while_watched.items() if event in shown)
         print(
             f"events on the page    {len(ways)} of {len(sent_while_watched)} published while it was watched"

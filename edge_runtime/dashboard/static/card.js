@@ -14,8 +14,6 @@ export class Card {
   constructor(room) {
     const [site, name] = room.split("/");
     this.room = room;
-    this.name = name;
-    this.site = site;
     this.rows = Array.from({ length: ROWS }, () => new ShareRow());
     this.trend = svg("path", { class: "trend-line" });
     this.area = svg("path", { class: "trend-area" });
@@ -162,7 +160,7 @@ class ShareRow {
 }
 
 /** An hour as SVG paths over 60 × 24; where a minute is missing, the line is broken. */
-export function trendPaths(points, nowMinute) {
+function trendPaths(points, nowMinute) {
   const runs = [];
   let last = -Infinity;
   for (const [minute, value] of points) {

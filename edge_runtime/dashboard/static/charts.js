@@ -9,7 +9,7 @@ export const DENSE = 300; // from so many steps on, the lines between areas woul
 const STRIP = 24; // px, height of a strip above the plot
 
 /** The page's colours as the canvas needs them; another theme, other colours. */
-export function inks() {
+function inks() {
   const style = getComputedStyle(document.documentElement);
   const ink = (name) => style.getPropertyValue(`--${name}`).trim();
   return {

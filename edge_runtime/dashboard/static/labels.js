@@ -33,8 +33,8 @@ function look(label) {
   return spares.get(name);
 }
 
-export const colourOf = (label) => look(label)[0];
-export const patternOf = (label) => look(label)[1];
+const colourOf = (label) => look(label)[0];
+const patternOf = (label) => look(label)[1];
 
 /** From pleasant to unpleasant, what is not known last. */
 export function inOrder(labels) {

@@ -48,7 +48,7 @@ class Live extends EventTarget {
   async #fetchAll() {
     const answer = await fetch("/api/state", { cache: "no-store" });
     if (answer.status === 401) {
-      location.assign(`/login?next=${encodeURI(location.pathname)}`);
+      location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
       return;
     }
     if (!answer.ok) throw new Error(answer.statusText);

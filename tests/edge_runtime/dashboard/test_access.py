@@ -31,14 +31,23 @@ def test_without_a_token_everybody_on_this_machine_may_look() -> None:
     assert client.get("/api/state").status_code == 200
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_this_machine_has_three_names(host: str) -> None:
+    assert browser(Access(), host=host).get("/api/state").status_code == 200
+
+
 def test_without_a_token_a_page_that_borrowed_our_address_reads_nothing() -> None:
     assert browser(Access(), host="rebound.example.org").get("/api/state").status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/", "/devices", "/rooms/north/r12"])
+@pytest.mark.parametrize("path", ["/", "/devices", "/rooms/north/r12", "/?state=private&text=r1"])
 def test_a_page_asks_for_the_token_and_leads_back(path: str) -> None:
-    answer = browser(Access(token=TOKEN)).get(path)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
+    client = browser(Access(token=TOKEN))
+    asked = client.get(path)
+    assert asked.status_code == 303
+    assert asked.headers["location"].startswith("/login?next=")
+    answer = client.post(asked.headers["location"], data={"token": TOKEN})
+    assert (answer.status_code, answer.headers["location"]) == (303, path)
 
 
 @pytest.mark.parametrize("path", ["/api/state", "/api/live", "/api/rooms/north/r12/history"])
