@@ -19,6 +19,7 @@ from edge_runtime.publishing.payloads import EmotionEvent, Stats
 
 STEP: Final = 0.05  # shares come in such steps; a threshold is left by at least one
 LATE_S: Final = 15 * 60.0
+SILENT_WINDOWS: Final = 4  # so many missing: the shutter is closed, or the camera is away
 SILENT_S: Final = 180.0  # stats come each minute; three missing are silence, whatever a rule says
 GOOD_STATS: Final = 2
 LATENCY_LEAVE: Final = 0.9  # of the budget
@@ -87,17 +88,19 @@ class _Share(_Condition):
     over: int = 0
     under: int = 0
     run_began_ts: float = 0.0
+    told_until_ts: float = float("inf")
 
     @property
     def threshold(self) -> float | None:
         return self.rule.above if self.rule.above is not None else self.rule.below
 
     def window(self, event: EmotionEvent, now: float) -> _Found | None:
+        self.told_until_ts = now + max(SILENT_WINDOWS * event.window_s, SILENT_S)
         value = None if event.suppressed else _value_of(event, self.rule.key)
         is_over = value is not None and self._is_over(value)
         is_past = value is None or self._is_past(value)
         if is_over and self.over == 0:
-            self.run_began_ts = event.ts - event.window_s
+            self.run_began_ts = now - event.window_s
         self.over = self.over + 1 if is_over else 0
         self.under = self.under + 1 if is_past else 0
         if self.firing_since_ts is None and self.over >= self.rule.windows:
@@ -111,9 +114,12 @@ class _Share(_Condition):
         return None
 
     def tick(self, situation: Situation, now: float) -> _Found | None:
-        if self.firing_since_ts is not None and situation.offline_ts is not None:
+        if self.firing_since_ts is None:
+            return None
+        if situation.offline_ts is not None or now > self.told_until_ts:
+            why = "no windows come" if situation.offline_ts is None else "the device is offline"
             self.over = self.under = 0
-            return self.end(f"{self.rule.key} is not told any more: the device is offline")
+            return self.end(f"{self.rule.key} is not told any more: {why}")
         return None
 
     def _is_over(self, value: float) -> bool:
@@ -156,10 +162,11 @@ class _Lasting(_Condition):
         return None
 
     def tick(self, situation: Situation, now: float) -> _Found | None:
-        if situation.offline_ts is not None:
+        if situation.offline_ts is not None or now - situation.heard_ts > LATE_S:
             self.bad_since_ts, self.good = None, 0
             if self.firing_since_ts is not None:
-                return self.end("not known any more: the device is offline")
+                why = "is silent" if situation.offline_ts is None else "is offline"
+                return self.end(f"not known any more: the device {why}")
         return None
 
 
@@ -273,6 +280,8 @@ class DeviceWatch:
             return False
         if told.firing:
             condition.firing_since_ts = told.since_ts
+            if isinstance(condition, _Share):
+                condition.told_until_ts = self.situation.since_ts + LATE_S
             if told.kind == "offline" and self.situation.offline_ts is None:
                 # It ends when it is heard, and not because we have just begun to listen.
                 self.situation.heard_ts = min(self.situation.heard_ts, told.since_ts)

@@ -160,6 +160,14 @@ def test_a_share_alert_is_over_when_its_device_is_offline() -> None:
     assert phases(device.availability("offline", NOW + 200, is_retained=False)) == ["end"]
 
 
+def test_a_share_alert_is_over_when_no_windows_come_any_more() -> None:
+    device = watch(rule())
+    run(device, [0.5] * 3)  # the last of them at NOW + 180
+    assert device.tick(NOW + 180 + 240) == []
+    (over,) = device.tick(NOW + 180 + 241)
+    assert (over.phase, "no windows come" in over.text) == ("end", True)
+
+
 def test_an_alert_that_was_told_before_a_restart_is_not_told_again_and_ends_as_ever() -> None:
     before = watch(rule())
     run(before, [0.5, 0.5])
@@ -168,6 +176,9 @@ def test_an_alert_that_was_told_before_a_restart_is_not_told_again_and_ends_as_e
     assert after.restore(AlertEvent.of(alert, is_quiet=False))
     assert run(after, [0.5, 0.5, 0.5, 0.2, 0.2], first=4) == [".", ".", ".", ".", "end"]
     assert not watch(rule(name="other")).restore(AlertEvent.of(alert, is_quiet=False))
+    silent = watch(rule())
+    silent.restore(AlertEvent.of(alert, is_quiet=False))
+    assert phases(silent.tick(NOW + 899) + silent.tick(NOW + 901)) == ["end"]
 
 
 def test_a_rule_for_other_rooms_does_not_watch() -> None:
