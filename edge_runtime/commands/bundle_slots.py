@@ -53,7 +53,7 @@ def install(
 
     \b
     roomtone bundle install hafnet-1.2.0.tar
-    roomtone bundle install https://school.example/bundles/hafnet-1.2.0.tar --config /etc/roomtone/config.toml
+    roomtone bundle install https://school.example/bundles/hafnet-1.2.0.tar --config /etc/roomtone
     """
     from edge_runtime.commands.progress import work_progress
     from edge_runtime.updates.installing import install as install_bundle
@@ -96,7 +96,7 @@ def activate(
     Ends with 20 when it is refused or sent back; what ran before goes on running.
 
     \b
-    roomtone bundle activate --config /etc/roomtone/config.toml
+    roomtone bundle activate --config /etc/roomtone
     roomtone bundle activate --no-wait
     """
     from edge_runtime.updates.activation import activate as activate_candidate

@@ -12,59 +12,115 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(add_completion=False)
+_ANSWERS, _LOGIN, _HOW = "Answers", "Who the device is to the broker", "How it is done"
 
 
 @app.command()
 def provision(
-    site: Annotated[str | None, typer.Option(help="the school or building, as people call it")] = None,
-    room: Annotated[str | None, typer.Option(help="the room, as people call it")] = None,
-    device: Annotated[str | None, typer.Option(help="this device; <room>-camera when absent")] = None,
-    camera: Annotated[
-        str | None, typer.Option(help="index, device file, rtsp/http url, film, or simulated://…")
+    site: Annotated[
+        str | None, typer.Option(help="the school or building, as people call it", rich_help_panel=_ANSWERS)
     ] = None,
-    jurisdiction: Annotated[str | None, typer.Option(help="country, two letters; EU or EEA")] = None,
+    room: Annotated[
+        str | None, typer.Option(help="the room, as people call it", rich_help_panel=_ANSWERS)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="this device; <room>-camera when absent", rich_help_panel=_ANSWERS)
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="index, device file, rtsp/http url, film, or simulated://…", rich_help_panel=_ANSWERS
+        ),
+    ] = None,
+    jurisdiction: Annotated[
+        str | None, typer.Option(help="country, two letters; EU or EEA", rich_help_panel=_ANSWERS)
+    ] = None,
     setting: Annotated[
-        str | None, typer.Option(help="education, workplace, healthcare, laboratory, other")
+        str | None,
+        typer.Option(help="education, workplace, healthcare, laboratory, other", rich_help_panel=_ANSWERS),
     ] = None,
     purpose: Annotated[
-        str | None, typer.Option(help="simulation, research, education, wellbeing, medical, safety")
+        str | None,
+        typer.Option(
+            help="simulation, research, education, wellbeing, medical, safety", rich_help_panel=_ANSWERS
+        ),
     ] = None,
-    contact: Annotated[str | None, typer.Option(help="who answers questions about this device")] = None,
-    broker: Annotated[str | None, typer.Option(help="mqtt[s]://[user:password@]host[:port]")] = None,
+    contact: Annotated[
+        str | None, typer.Option(help="who answers questions about this device", rich_help_panel=_ANSWERS)
+    ] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            help="address, as mqtts://host; user:password@ before the host if it asks for one",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
     auth: Annotated[
         str | None,
         typer.Option(
-            help="none, password, derive (a login of its own), certificate; by the other answers when absent"
+            help="none, password, derive (a login of its own), certificate; by the other answers when absent",
+            rich_help_panel=_LOGIN,
         ),
     ] = None,
-    username: Annotated[str | None, typer.Option(help="for the broker")] = None,
-    password_file: Annotated[Path | None, typer.Option(help="file that holds the broker's password")] = None,
-    certificate: Annotated[Path | None, typer.Option(help="this device's certificate, PEM")] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
+    username: Annotated[str | None, typer.Option(help="for the broker", rich_help_panel=_LOGIN)] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="file that holds the broker's password", rich_help_panel=_LOGIN)
     ] = None,
-    profile: Annotated[str | None, typer.Option(help="of the board: a name, a file, or auto")] = None,
-    window_s: Annotated[float | None, typer.Option("--window", help="length of a window, s")] = None,
-    min_group: Annotated[int | None, typer.Option(help="fewer people than this: nothing is told")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="this device's certificate, PEM", rich_help_panel=_LOGIN)
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(help="authority that signed the broker's certificate, PEM", rich_help_panel=_LOGIN),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="of the board: a name, a file, or auto", rich_help_panel=_ANSWERS)
+    ] = None,
+    window_s: Annotated[
+        float | None, typer.Option("--window", help="length of a window, s", rich_help_panel=_ANSWERS)
+    ] = None,
+    min_group: Annotated[
+        int | None, typer.Option(help="fewer people than this: nothing is told", rich_help_panel=_ANSWERS)
+    ] = None,
     answers_file: Annotated[
-        Path | None, typer.Option("--answers", help="TOML file with the same keys as these options")
+        Path | None,
+        typer.Option("--answers", help="TOML file with the same keys as these options", rich_help_panel=_HOW),
     ] = None,
     root: Annotated[
-        Path, typer.Option(help="write below this folder: an image that is being prepared, or a trial")
+        Path,
+        typer.Option(
+            help="write below this folder: an image that is being prepared, or a trial", rich_help_panel=_HOW
+        ),
     ] = Path("/"),
-    onvif: Annotated[bool, typer.Option("--onvif", help="also call network cameras; extra onvif")] = False,
+    onvif: Annotated[
+        bool, typer.Option("--onvif", help="also call network cameras; extra onvif", rich_help_panel=_HOW)
+    ] = False,
     no_service: Annotated[
         bool,
-        typer.Option("--no-service", help="do not start the service; run the device for its first window"),
+        typer.Option(
+            "--no-service",
+            help="do not start the service; run the device for its first window",
+            rich_help_panel=_HOW,
+        ),
     ] = False,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="try neither camera nor broker, start nothing; for images")
+        bool,
+        typer.Option(
+            "--no-check",
+            help="try neither camera nor broker, start nothing; for images",
+            rich_help_panel=_HOW,
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="show every file and command; write nothing")
+        bool,
+        typer.Option("--dry-run", help="show every file and command; write nothing", rich_help_panel=_HOW),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="ask nothing, take what has a default")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="what was done, as JSON; asks nothing")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="ask nothing, take what has a default", rich_help_panel=_HOW)
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="what was done, as JSON; asks nothing", rich_help_panel=_HOW)
+    ] = False,
 ) -> None:
     r"""Makes this board a device: finds profile and cameras, writes its files, starts it, waits for its first window.
 
