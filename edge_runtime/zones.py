@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -38,6 +37,8 @@ def check_polygon(points: Sequence[Point]) -> Polygon:
         are_neighbours = two - one in (1, len(sides) - 1)
         if _turns_back(side, other) if are_neighbours else _meet(*side, *other):
             raise ValueError(f"crosses itself: {_shown(side)} and {_shown(other)}")
+    import cv2  # here, since the configuration is read by commands that never see a picture
+
     area = cv2.contourArea(np.array(points, np.float32))
     if area < _LEAST_AREA:
         raise ValueError("encloses no area")
@@ -86,6 +87,8 @@ def places_of(polygons: Sequence[Polygon], points_xy: npt.NDArray[np.floating]) 
     Returns:
         (N,) int64 index of a polygon, or `OUTSIDE`.
     """
+    import cv2
+
     places = np.full(len(points_xy), OUTSIDE, np.int64)
     for place in reversed(range(len(polygons))):
         contour = np.array(polygons[place], np.float32)

@@ -27,6 +27,7 @@ def test_help_lists_every_command_without_loading_any() -> None:
         "run",
         "demo",
         "watch",
+        "dashboard",
         "config",
         "bundle",
         "fleet",
@@ -39,7 +40,8 @@ def test_help_lists_every_command_without_loading_any() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "demo", "watch", "config", "bundle", "fleet", "train", "export", "evaluate"]
+    "command",
+    ["run", "demo", "watch", "dashboard", "config", "bundle", "fleet", "train", "export", "evaluate"],
 )
 def test_each_command_explains_itself(command: str) -> None:
     done = roomtone(command, "--help")
