@@ -11,7 +11,8 @@ import typer
 
 from edge_runtime.config import Config
 from edge_runtime.errors import CandidateRefusedError, UpdateError
-from edge_runtime.updates.slots import Candidate, Slots, SlotTable, Waiver
+from edge_runtime.updates.slot_table import Candidate, SlotTable, Waiver
+from edge_runtime.updates.slots import Slots
 from edge_runtime.updates.starting import cli_state_directory, open_slots
 
 app = typer.Typer(add_completion=False)
@@ -201,7 +202,7 @@ def outcome(
     roomtone bundle outcome hafnet@1.2.0 || echo $?
     """
     slots, _ = _open(config, state)
-    word, why = slots.outcome(bundle)
+    word, why = slots.table().outcome(bundle)
     typer.echo(json.dumps({"outcome": word, "why": why}) if as_json else f"{word}: {why}")
     raise typer.Exit({"committed": 0, "undecided": 21}.get(word, 1))
 

@@ -5,7 +5,8 @@ In the order in which a bundle comes:
     download.py     https, resumed where it broke                    → download
     archives.py     out of tar and zip, nothing unsafe               → unpack
     installing.py   a source becomes the candidate                   → install
-    slots.py        current, previous, candidate: one small table    → Slots
+    slot_table.py   current, previous, candidate, as a value         → SlotTable
+    slots.py        the same on the disk: one small file             → Slots
     checks.py       labels, quality, golden outputs, speed           → examine
     activation.py   the checks, and what they do to the slots        → activate
     shadow.py       beside the current bundle, on live faces         → Shadow

@@ -6,7 +6,8 @@ from edge_runtime.config import Config
 from edge_runtime.errors import ConfigurationError, UpdateError
 from edge_runtime.room.episodes import check_kinds
 from edge_runtime.updates.checks import Examination, examine
-from edge_runtime.updates.slots import Slots, Waiver
+from edge_runtime.updates.slot_table import Waiver
+from edge_runtime.updates.slots import Slots
 
 
 def activate(slots: Slots, config: Config, waivers: tuple[Waiver, ...] = ()) -> Examination:

@@ -18,7 +18,7 @@ from edge_runtime.errors import BundleError, CandidateRefusedError, EngineError,
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Engine
 from edge_runtime.inference.opening import Choice, open_engine
-from edge_runtime.updates.slots import Waiver
+from edge_runtime.updates.slot_table import Waiver
 
 Name = Literal["labels", "quality", "golden", "speed"]
 

@@ -14,7 +14,8 @@ from edge_runtime.errors import BundleTamperedError, UpdateError
 from edge_runtime.updates.archives import check_size, unpack
 from edge_runtime.updates.download import Progress, download
 from edge_runtime.updates.durable import need_room, worded
-from edge_runtime.updates.slots import Candidate, Slots, Waiver
+from edge_runtime.updates.slot_table import Candidate, Waiver
+from edge_runtime.updates.slots import Slots
 
 DOWNLOADS: Final = "downloads"
 

@@ -12,7 +12,8 @@ from edge_runtime.errors import BundleSignatureError, RoomtoneError, UpdateError
 from edge_runtime.publishing.flat import Scalar
 from edge_runtime.publishing.requests import Exchange
 from edge_runtime.updates.activation import activate, check_slots_are_used
-from edge_runtime.updates.slots import Slot, Slots
+from edge_runtime.updates.slot_table import Slot
+from edge_runtime.updates.slots import Slots
 
 _log = logging.getLogger(__name__)
 
@@ -71,14 +72,14 @@ class RemoteUpdates:
             exchange.ok({**self._report(), "outcome": "it does not run here"})
         elif meant is not None and table.candidate is not None and self._is_meant(table.candidate, meant):
             rejected = self._slots.reject("rolled back over MQTT", table.candidate.digest)
-            exchange.ok({**self._report(), "rolled_back": f"{rejected.name}@{rejected.version}"})
+            exchange.ok({**self._report(), "rolled_back": rejected.identity})
         else:
             rejected = self._slots.rollback("rolled back over MQTT")
-            exchange.ok({**self._report(), "rolled_back": f"{rejected.name}@{rejected.version}"})
+            exchange.ok({**self._report(), "rolled_back": rejected.identity})
 
     def _is_meant(self, slot: Slot | None, meant: str) -> bool:
         """By name, or as what came from that url."""
-        return self._is(slot, meant) or (slot is not None and (meant, slot.digest) == self._brought)
+        return slot is not None and (slot.is_called(meant) or (meant, slot.digest) == self._brought)
 
     def close(self) -> None:
         """Ends the thread; an update that is under way goes on at the next start, from the slots."""
@@ -89,7 +90,11 @@ class RemoteUpdates:
     def _work(self, exchange: Exchange) -> None:
         try:
             wanted = exchange.request.bundle
-            if wanted is not None and self._is(self._slots.table().current, wanted):
+            if (
+                wanted is not None
+                and (current := self._slots.table().current) is not None
+                and current.is_called(wanted)
+            ):
                 exchange.ok({**self._report(), "outcome": "already current"})
                 return
             self._bring(exchange, wanted)
@@ -103,7 +108,7 @@ class RemoteUpdates:
     def _bring(self, exchange: Exchange, wanted: str | None) -> None:
         """From wherever it is to a candidate that passed its checks."""
         candidate = self._slots.table().candidate
-        if candidate is None or (wanted is not None and not self._is(candidate, wanted)):
+        if candidate is None or (wanted is not None and not candidate.is_called(wanted)):
             if wanted is None:
                 raise UpdateError("there is no candidate on this device", hint="say which bundle is meant")
             if not self._config.updates.require_signature:
@@ -124,7 +129,7 @@ class RemoteUpdates:
                 progress=lambda done, total: self._check_cancelled(),
             )
             self._brought = (wanted, candidate.digest)
-            if "://" not in wanted and not self._is(candidate, wanted):
+            if "://" not in wanted and not candidate.is_called(wanted):
                 self._slots.reject(f"it came in the place of {wanted}", candidate.digest)
                 raise UpdateError(
                     f"{url} holds {candidate}, not {wanted}", hint="tell whoever runs the repository"
@@ -132,7 +137,7 @@ class RemoteUpdates:
         self._check_cancelled()
         if candidate.phase == "installed":
             told = {
-                "candidate": f"{candidate.name}@{candidate.version}",
+                "candidate": candidate.identity,
                 "candidate_digest": candidate.digest,
             }
             exchange.accepted({"phase": "checking", **told})
@@ -164,10 +169,6 @@ class RemoteUpdates:
             if table.rejected is not None and table.rejected.digest == candidate.digest:
                 reason = table.rejected.reason
             raise UpdateError(f"{candidate} was sent back: {reason}")
-
-    @staticmethod
-    def _is(slot: Slot | None, wanted: str) -> bool:
-        return slot is not None and f"{slot.name}@{slot.version}" == wanted
 
     def _report_quietly(self) -> Mapping[str, Scalar]:
         try:

@@ -1,6 +1,6 @@
 """The slots of a device: which bundle runs, which ran before, which is on trial.
 
-    bundles/slots.json      the table below: all three slots and the version floors, replaced whole
+    bundles/slots.json      the table (`slot_table.py`): all three slots and the version floors, replaced whole
     bundles/<digest>/       a bundle, never changed after it took its name
     bundles/.partial-…      one that is being written; swept away by the next change
 
@@ -21,19 +21,19 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from edge_runtime.bundle import Bundle, default_bundle_path, open_bundle
 from edge_runtime.errors import BundleError, CandidateRefusedError, MissingExtraError, UpdateError
 from edge_runtime.file_writing import sync_folder, write_whole
 from edge_runtime.updates.durable import adopt, sync_tree, worded
+from edge_runtime.updates.slot_table import Candidate, Phase, Rejected, Slot, SlotTable, Waiver, version_key
 
 _log = logging.getLogger(__name__)
 
@@ -41,69 +41,6 @@ TABLE: Final = "slots.json"
 MAX_ATTEMPTS: Final = 3  # trials that a restart may interrupt before the candidate is taken for the cause
 _FOLDER: Final = re.compile(r"[0-9a-f]{32}")
 _PARTIAL: Final = ".partial-"
-
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
-Waiver = Literal["version", "labels"]
-Phase = Literal["installed", "checked", "trial"]
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Slot(_Entry):
-    """A bundle on this device."""
-
-    digest: Digest
-    name: str
-    version: Version
-
-    @property
-    def folder(self) -> str:
-        """Name of its folder."""
-        return self.digest[:32]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
-
-
-class Candidate(Slot):
-    """A bundle that may become the current one.
-
-    `installed`: whole and trusted. `checked`: right and fast enough on this CPU, waiting for live frames.
-    `trial`: it runs, and may still be sent back.
-    """
-
-    phase: Phase = "installed"
-    attempts: int = Field(0, ge=0, description="trials begun")
-    waivers: tuple[Waiver, ...] = Field((), description="what the operator allowed it to break")
-
-
-class Rejected(Slot):
-    """The last bundle that was sent back, and why."""
-
-    reason: str
-    ts: float
-
-
-class SlotTable(_Entry):
-    """`slots.json`. `floors`: name of a bundle → the oldest version that may be installed."""
-
-    schema_id: Literal["roomtone-slots/1"] = Field("roomtone-slots/1", alias="schema")
-    current: Slot | None = None
-    previous: Slot | None = None
-    candidate: Candidate | None = None
-    rejected: Rejected | None = None
-    floors: dict[str, Version] = {}
-
-    def in_use(self) -> set[str]:
-        """Folders that a slot names."""
-        return {slot.folder for slot in (self.current, self.previous, self.candidate) if slot is not None}
-
-    def with_(self, **changes: object) -> SlotTable:
-        """The table with some entries replaced."""
-        return self.model_copy(update=changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +56,6 @@ class Running:
     bundle: Bundle
     slot: Literal["current", "previous", "shipped"]
     problem: str = ""
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """A version as numbers that compare as versions do."""
-    return tuple(int(part) for part in version.split("."))
-
-
-def slot_of(bundle: Bundle) -> Slot:
-    """The entry of an opened bundle."""
-    return Slot(digest=bundle.digest, name=bundle.manifest.name, version=bundle.manifest.version)
 
 
 class Slots:
@@ -207,35 +134,6 @@ class Slots:
         """The first of them."""
         return next(self.in_order())
 
-    def outcome(
-        self, bundle: str | None = None
-    ) -> tuple[Literal["committed", "undecided", "sent back"], str]:
-        """How an activation ended, and why.
-
-        Args:
-            bundle: NAME@VERSION or digest; None: of the candidate if there is one, else of the current bundle.
-        """
-        table = self.table()
-
-        def is_meant(slot: Slot | None) -> bool:
-            return slot is not None and bundle in (None, slot.digest, f"{slot.name}@{slot.version}")
-
-        if (candidate := table.candidate) is not None and is_meant(candidate):
-            if candidate.phase != "installed":
-                return (
-                    "undecided",
-                    f"{candidate} is {'on trial' if candidate.phase == 'trial' else 'checked'}",
-                )
-            if table.rejected is not None and table.rejected.digest == candidate.digest:
-                return "sent back", table.rejected.reason
-            if bundle is not None:
-                return "undecided", f"{candidate} is installed and not activated"
-        if is_meant(table.current) or (bundle is None and table.current is None):
-            return "committed", f"{table.current or 'the bundle that ships'} runs"
-        if table.rejected is not None and is_meant(table.rejected):
-            return "sent back", table.rejected.reason
-        return "sent back", f"{bundle} is not on this device"
-
     def check_version(self, name: str, version: str, waivers: tuple[Waiver, ...] = ()) -> None:
         """Refuses what is older than the version floor.
 
@@ -284,7 +182,7 @@ class Slots:
         """
         bundle = open_bundle(partial)
         self._check_trust(partial)
-        slot = slot_of(bundle)
+        slot = Slot.holding(bundle)
         with self._changing() as table:
             self.check_version(slot.name, slot.version, waivers)
             if table.current is not None and table.current.digest == slot.digest:
@@ -334,11 +232,10 @@ class Slots:
                     f"{candidate} has not been checked on this device",
                     hint="roomtone bundle activate does it",
                 )
-            slot = Slot(digest=candidate.digest, name=candidate.name, version=candidate.version)
-            floor = table.floors.get(slot.name, slot.version)
-            floors = {**table.floors, slot.name: max(floor, slot.version, key=version_key)}
-            self._write(table.with_(current=slot, previous=table.current, candidate=None, floors=floors))
-        return slot
+            after = table.committed(candidate)
+            self._write(after)
+        assert after.current is not None  # noqa: S101 - it was just committed
+        return after.current
 
     def reject(self, reason: str, digest: str | None = None) -> Rejected:
         """Sends the candidate back; what runs stays.
@@ -348,7 +245,7 @@ class Slots:
         """
         with self._changing() as table:
             candidate = self._candidate(table, digest)
-            rejected = _rejected(candidate, reason)
+            rejected = Rejected.now(candidate, reason)
             self._write(table.with_(candidate=None, rejected=rejected))
         return rejected
 
@@ -360,7 +257,7 @@ class Slots:
         """
         with self._changing() as table:
             candidate = self._candidate(table, digest)
-            rejected = _rejected(candidate, reason)
+            rejected = Rejected.now(candidate, reason)
             kept = candidate.model_copy(update={"phase": "installed"})
             self._write(table.with_(candidate=kept, rejected=rejected))
         return rejected
@@ -376,10 +273,10 @@ class Slots:
         """
         with self._changing() as table:
             if table.candidate is not None and table.candidate.phase != "installed":
-                rejected = _rejected(table.candidate, reason)
+                rejected = Rejected.now(table.candidate, reason)
                 self._write(table.with_(candidate=None, rejected=rejected))
             elif table.current is not None:
-                rejected = _rejected(table.current, reason)
+                rejected = Rejected.now(table.current, reason)
                 self._write(table.with_(current=table.previous, previous=None, rejected=rejected))
             else:
                 raise UpdateError(
@@ -463,16 +360,6 @@ class Slots:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name.startswith(f".{TABLE}."):  # of a process that was killed while it wrote
                 path.unlink(missing_ok=True)
-
-
-def _rejected(slot: Slot, reason: str) -> Rejected:
-    return Rejected(
-        digest=slot.digest,
-        name=slot.name,
-        version=slot.version,
-        reason=reason[:500],
-        ts=round(time.time(), 3),
-    )
 
 
 def _is_abandoned(folder: Path) -> bool:

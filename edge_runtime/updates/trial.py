@@ -25,7 +25,8 @@ from edge_runtime.config import Config
 from edge_runtime.errors import RoomtoneError
 from edge_runtime.inference.opening import Choice, open_engine
 from edge_runtime.updates.shadow import Shadow, ShadowReport
-from edge_runtime.updates.slots import Candidate, Slots, slot_of
+from edge_runtime.updates.slot_table import Candidate, Slot
+from edge_runtime.updates.slots import Slots
 from edge_runtime.updates.starting import start
 
 _log = logging.getLogger(__name__)
@@ -139,12 +140,12 @@ class Trials:
         }
         if table.candidate is not None:
             told |= {
-                "candidate": f"{table.candidate.name}@{table.candidate.version}",
+                "candidate": table.candidate.identity,
                 "candidate_digest": table.candidate.digest,
             }
         if table.rejected is not None:
             told |= {
-                "rejected": f"{table.rejected.name}@{table.rejected.version}",
+                "rejected": table.rejected.identity,
                 "rejected_digest": table.rejected.digest,
                 "rejected_reason": table.rejected.reason,
                 "rejected_ts": table.rejected.ts,
@@ -231,7 +232,7 @@ class Trials:
         self._before, self._on_trial, self._failure = _Window(), _Window(), ""
         self._stage_began_s = time.monotonic()
         self.shadow = Shadow(bundle, choice, self._active, self._config.inference)
-        _log.info("%s runs beside %s on live faces", candidate, slot_of(self._active))
+        _log.info("%s runs beside %s on live faces", candidate, Slot.holding(self._active))
 
     def _conduct(self) -> None:
         if self._candidate is None or self._loaded is None:

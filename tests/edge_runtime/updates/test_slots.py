@@ -15,7 +15,8 @@ from edge_runtime.bundle import default_bundle_path, open_bundle
 from edge_runtime.config import Config, UpdatesSection
 from edge_runtime.errors import BundleTamperedError, CandidateRefusedError, UpdateError
 from edge_runtime.updates.installing import install
-from edge_runtime.updates.slots import MAX_ATTEMPTS, Slots, version_key
+from edge_runtime.updates.slot_table import version_key
+from edge_runtime.updates.slots import MAX_ATTEMPTS, Slots
 from edge_runtime.updates.starting import bundle_in_force
 
 UPDATES = UpdatesSection()
