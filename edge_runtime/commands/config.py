@@ -110,7 +110,7 @@ def migrate(
 ) -> None:
     """Prints a file in this version, with its comments; `--write` replaces it.
 
-    roomtone config migrate /etc/roomtone/config.toml --write
+    roomtone config migrate /etc/roomtone/site.toml --write
     """
     from edge_runtime.config_layers import read_layers
     from edge_runtime.config_migration import rewritten

@@ -119,17 +119,22 @@ def test_health_follows_an_agent_from_start_to_kill_9(
         done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
         return done.returncode, done.stdout
 
+    def verdict() -> int:
+        """The same without starting a process, to wait for."""
+        return judge(read_status([tmp_path])).exit_code
+
     assert health()[0] == 1
     command = [sys.executable, "-m", "edge_runtime", "run", "--config", str(config)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environ) as process:
-        assert until(lambda: health()[0] == 0, 30)
+        assert until(lambda: verdict() == 0, 30)
         code, text = health("--json")
         told = json.loads(text)
         assert code == told["exit_code"] == 0
         assert (told["word"], told["pid"]) == ("ok", process.pid)
         assert told["frames"] > 0
         mosquitto.stop()
-        assert until(lambda: health()[0] == 21, 20)
+        assert until(lambda: verdict() == 21, 20)
+        assert health()[0] == 21
         process.send_signal(signal.SIGKILL)
         process.wait(10)
     code, text = health()
