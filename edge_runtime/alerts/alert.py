@@ -14,7 +14,7 @@ from pydantic import Field
 from edge_runtime.alerts.rules import Kind, Rule
 from edge_runtime.publishing.flat import Flag
 from edge_runtime.publishing.placed import PlacedPayload, UnixTime
-from edge_runtime.publishing.topics import ROOT
+from edge_runtime.publishing.topics import ALERT_LEVEL, ROOT
 
 Phase = Literal["new", "end"]
 END_LIFETIME_S = 86_400
@@ -48,7 +48,7 @@ class Alert:
     @property
     def topic(self) -> str:
         """Where its state is."""
-        return f"{ROOT}/alert/{self.site}/{self.room}/{self.device}/{self.rule.name}"
+        return f"{ROOT}/{ALERT_LEVEL}/{self.site}/{self.room}/{self.device}/{self.rule.name}"
 
     @property
     def key(self) -> tuple[str, str, str, str]:

@@ -27,12 +27,12 @@ from edge_runtime.publishing.credentials import Credentials
 from edge_runtime.publishing.endpoint import Endpoint
 from edge_runtime.publishing.payloads import EmotionEvent, Stats, encode
 from edge_runtime.publishing.subscription import Subscription
-from edge_runtime.publishing.topics import ROOT, Leaf, Topics, watch_pattern
+from edge_runtime.publishing.topics import ALERT_LEVEL, ROOT, Leaf, Topics, watch_pattern
 
 log = logging.getLogger(__name__)
 
 LEAVES: Final = (Leaf.AVAILABILITY, Leaf.STATS, Leaf.EMOTION)
-OWN_PATTERN: Final = f"{ROOT}/alert/+/+/+/+"
+OWN_PATTERN: Final = f"{ROOT}/{ALERT_LEVEL}/+/+/+/+"
 TICK_S: Final = 1.0
 SETTLE_S: Final = 2.0  # after a connection retained values come first; nothing is told before they are read
 MAX_DEVICES: Final = 10_000
@@ -148,7 +148,7 @@ class AlertService:
             ValueError: it is none of ours.
         """
         now = self._wall()
-        if message.topic.startswith(f"{ROOT}/alert/"):
+        if message.topic.startswith(f"{ROOT}/{ALERT_LEVEL}/"):
             if message.is_retained and message.payload:
                 self._restore(message)
             return ()
@@ -183,7 +183,7 @@ class AlertService:
         """Takes up what was told before a restart; a rule that is gone leaves nothing behind."""
         told = AlertEvent.decode(message.payload, allow_new_keys=True)
         key = (told.site, told.room, told.device, told.rule)
-        if "/".join((ROOT, "alert", *key)) != message.topic:
+        if "/".join((ROOT, ALERT_LEVEL, *key)) != message.topic:
             raise ValueError("speaks for another alert than its topic")
         if key in self._firing:
             return  # our own, back with a new connection

@@ -22,7 +22,7 @@ from edge_runtime.publishing.connection import Answer, Connection, Message
 from edge_runtime.publishing.discovery import discovery_topic
 from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
 from edge_runtime.publishing.fallback import ProtocolChoice, connect
-from edge_runtime.publishing.topics import ROOT, Topics
+from edge_runtime.publishing.topics import ALERT_LEVEL, ROOT, Topics
 
 QUIET_S: Final = 0.5  # a broker sends what it retains at once; after so long without more it has sent all
 ROUNDS: Final = 3  # a device that is online says some of it again
@@ -76,7 +76,7 @@ class BrokerMemory:
         self._connection.close()
 
     def of_device(self, name: str, *, prefix: str) -> Remains:
-        """What is retained of a device, its description for Home Assistant included.
+        """What is retained of a device, its description for Home Assistant and its alerts included.
 
         Args:
             name: `site/room/device`, or as much of its end as is clear without the rest.
@@ -96,7 +96,8 @@ class BrokerMemory:
         found: dict[Topics, dict[str, bytes]] = {}
         for message in self._retained(f"{ROOT}/{'/'.join(levels)}/#"):
             place = message.topic.removeprefix(f"{ROOT}/").split("/")[:3]
-            found.setdefault(Topics(*place), {})[message.topic] = message.payload
+            if place[0] != ALERT_LEVEL:
+                found.setdefault(Topics(*place), {})[message.topic] = message.payload
         if len(found) > 1:
             raise AmbiguousDeviceError(
                 self._endpoint.url, name, sorted(device.base.removeprefix(f"{ROOT}/") for device in found)
@@ -104,8 +105,9 @@ class BrokerMemory:
         if not found and len(given) == 3:
             found[Topics(*given)] = {}  # only the description may be left
         for device, retained in found.items():
-            for message in self._retained(discovery_topic(device, prefix)):
-                retained[message.topic] = message.payload
+            alerts = f"{ROOT}/{ALERT_LEVEL}/{device.base.removeprefix(f'{ROOT}/')}/+"
+            for pattern in (discovery_topic(device, prefix), alerts):
+                retained |= {message.topic: message.payload for message in self._retained(pattern)}
             if retained:
                 return Remains(device, retained)
         raise UnknownDeviceError(self._endpoint.url, name)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 ROOT = "roomtone"
+ALERT_LEVEL = "alert"  # roomtone/alert/<site>/<room>/<device>/<rule>, from `edge_runtime.alerts`
 Role = Literal["capture", "infer", "outbox"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Command = Literal["health_check", "stats", "reload", "bundle/activate", "bundle/rollback"]

@@ -74,6 +74,7 @@ def remember(
         topics.status("infer"): b"online",
         f"{topics.base}/a/leaf/of/a/later/version": b"1",
         described.topic: described.payload,
+        f"roomtone/alert/{topics.base.removeprefix('roomtone/')}/offline": b"{}",
     }
     with Listener(broker, user) as publisher:
         for topic, payload in retained.items():
@@ -98,7 +99,7 @@ def test_forgetting_a_device_clears_all_its_topics_and_nobody_elses(mosquitto: M
     done = mqtt("forget", "r12/camera-1", "--broker", mosquitto.mqtt.url or "", input="y\n")
     assert done.exit_code == 0, done.output
     assert all(topic in done.stdout for topic in topics)
-    assert "6 topics cleared" in done.stdout
+    assert "7 topics cleared" in done.stdout
     assert retained(mosquitto) == set(kept)
 
 
