@@ -30,7 +30,7 @@ from edge_runtime.frames.opening import open_source
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
-from edge_runtime.outlet import Outlet, context_path, shutter_path, state_directory
+from edge_runtime.outlet import Outlet, context_path, shutter_path
 from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
 from edge_runtime.publishing.requests import RequestDesk
 from edge_runtime.publishing.topics import Topics
@@ -42,6 +42,7 @@ from edge_runtime.room.window import RoomWindow
 from edge_runtime.room.zoning import tells_teacher
 from edge_runtime.service_manager import ServiceManager
 from edge_runtime.shutter import Shutter
+from edge_runtime.state_directory import state_directory
 from edge_runtime.status_file import StatusFile
 from edge_runtime.updates.remote import RemoteUpdates
 from edge_runtime.updates.slots import Slots

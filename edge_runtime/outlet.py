@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -29,15 +28,8 @@ from edge_runtime.publishing.payloads import (
 from edge_runtime.publishing.topics import Command, Role, Topics
 from edge_runtime.room.episodes import EpisodeStep
 from edge_runtime.room.window import ProtectedWindow
+from edge_runtime.state_directory import state_directory
 from edge_runtime.timetable import Activity
-
-
-def state_directory() -> Path:
-    """Where a device keeps what must outlive it: systemd's `$STATE_DIRECTORY`, else the user's own."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "roomtone"
 
 
 def outbox_path(config: Config) -> Path:

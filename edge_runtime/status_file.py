@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_runtime import __version__
 from edge_runtime.config import Config
 from edge_runtime.file_writing import write_whole
-from edge_runtime.outlet import outbox_path, state_directory
+from edge_runtime.outlet import outbox_path
 from edge_runtime.publishing.payloads import Health, Stats
+from edge_runtime.state_directory import state_directory
 
 _log = logging.getLogger(__name__)
 

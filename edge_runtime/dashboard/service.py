@@ -26,8 +26,7 @@ from edge_runtime.dashboard.receiver import RECONNECT_MAX_S, Receiver
 from edge_runtime.dashboard.server import make_app
 from edge_runtime.errors import ConfigurationError, DashboardError, Fault, HistoryError
 from edge_runtime.history.collector import Collector
-from edge_runtime.history.store import open_store
-from edge_runtime.outlet import state_directory
+from edge_runtime.history.store import default_url, open_store
 from edge_runtime.publishing.credentials import Credentials
 from edge_runtime.publishing.endpoint import Endpoint
 from edge_runtime.publishing.subscription import Subscription
@@ -64,11 +63,7 @@ class DashboardSettings:
 
 def chosen_store(given: str | None) -> str | None:
     """The history's url: what was asked for, a file in the state directory by default, None for `none`."""
-    if given is not None:
-        return None if given == "none" else given
-    folder = state_directory()
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'history.sqlite3'}"
+    return None if given == "none" else given or default_url()
 
 
 def tls_files(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:

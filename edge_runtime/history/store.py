@@ -28,7 +28,7 @@ from edge_runtime.history.points import (
 from edge_runtime.history.records import Record
 from edge_runtime.history.upkeep import Retention
 from edge_runtime.history.writing import WriteReport
-from edge_runtime.outlet import state_directory
+from edge_runtime.state_directory import state_directory
 
 __all__ = ["HistoryStore", "Retention", "WriteReport", "default_url", "open_store"]
 

@@ -15,7 +15,7 @@ from edge_runtime.bundle_signing import check_signature
 from edge_runtime.config import Config, InferenceSection, UpdatesSection
 from edge_runtime.errors import BundleError, EngineError
 from edge_runtime.inference.opening import Choice, open_engine
-from edge_runtime.outlet import state_directory
+from edge_runtime.state_directory import state_directory
 from edge_runtime.updates.slots import Running, Slots
 
 _log = logging.getLogger(__name__)
