@@ -24,7 +24,6 @@ from edge_runtime.board import Board, read_board
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.firmware import firmware_folder
 
-SCHEMA_ID: Final = "roomtone-profile/1"
 AUTO: Final = "auto"  # instead of a name: whatever fits the board that it runs on
 _CONFIGURED: Final = ("camera", "faces", "inference", "stats")
 

@@ -59,7 +59,7 @@ class Device:
     names: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
-    def files(self, *, with_unit: bool = True) -> Iterator[File]:
+    def files(self) -> Iterator[File]:
         """Every file, also those that must go."""
         layout, secrets = self.layout, self.identity.secrets
         for name, text in self.layers.items():
@@ -73,9 +73,8 @@ class Device:
             yield File(layout.request, self.identity.request, 0o644, "request for the device's certificate")
         if self.authority is not None:
             yield File(layout.authority, self.authority, 0o644, "the broker's authority")
-        if with_unit:
-            unit = unit_text(layout, [name for name in NAMES if name in secrets])
-            yield File(layout.unit, unit.encode(), 0o644, "systemd unit")
+        unit = unit_text(layout, [name for name in NAMES if name in secrets])
+        yield File(layout.unit, unit.encode(), 0o644, "systemd unit")
 
 
 def resolve(answers: Answers, layout: Layout, environ: Mapping[str, str] | None = None) -> Device:

@@ -104,7 +104,6 @@ class FirstWindowWatch:
             [topics.emotion],
             name="roomtone-provision",
         )
-        self._topic = topics.emotion
 
     def __enter__(self) -> FirstWindowWatch:
         self._subscription.connect()
