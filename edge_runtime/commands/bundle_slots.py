@@ -20,7 +20,10 @@ app = typer.Typer(add_completion=False)
 _POLL_S = 0.5
 _AGENT_AWAY_S = 30.0  # an agent that is being restarted comes back within it
 
-_Config = Annotated[list[Path] | None, typer.Option(help="the device's configuration; its [updates] hold")]
+_Config = Annotated[
+    list[Path] | None,
+    typer.Option(help="the device's configuration, file or folder of layers; may be repeated"),
+]
 _State = Annotated[
     Path | None, typer.Option(help="the service's state directory; found by itself where it is the usual one")
 ]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from edge_runtime.fleet.ledger import Ledger
     from edge_runtime.fleet.link import FleetLink
+    from edge_runtime.fleet.rollout import Rollout
 
 app = typer.Typer(
     add_completion=False,
@@ -87,7 +88,7 @@ def rollout(
 ) -> None:
     r"""Brings a bundle to all devices, first to a few of them; goes on with a rollout that was interrupted.
 
-    Each device fetches the bundle, holds it against the one it runs and decides for itself ([updates] allow_remote).
+    Each device fetches the bundle, holds it against the one it runs and decides for itself (updates.allow_remote).
     Ctrl-C pauses: devices at work go on by themselves, and the same command goes on where it was. Ends with 20 when the
     rollout was stopped or undone. User and password come from ROOMTONE_MQTT_USERNAME and ROOMTONE_MQTT_PASSWORD.
 
@@ -202,7 +203,13 @@ def status(
 
 
 def _conduct(
-    work: Any, link: FleetLink, path: Path, *, as_json: bool, confirm: bool = False, is_paused: Any = None
+    work: Rollout,
+    link: FleetLink,
+    path: Path,
+    *,
+    as_json: bool,
+    confirm: bool = False,
+    is_paused: Callable[[], bool] = lambda: False,
 ) -> None:
     """Runs a rollout with its table, or its JSON at the end; exit codes."""
     from rich.console import Console
@@ -211,12 +218,12 @@ def _conduct(
     from edge_runtime.errors import UpdateError
     from edge_runtime.fleet.table import rollout_table
 
-    ledger: Ledger = work.ledger
+    ledger = work.ledger
     console = Console(stderr=as_json)
     live = Live(console=console, auto_refresh=False, transient=as_json)
 
     def show() -> None:
-        note = link.problem or ("paused by --pause-file" if is_paused is not None and is_paused() else "")
+        note = link.problem or ("paused by --pause-file" if is_paused() else "")
         if console.is_terminal:
             live.update(rollout_table(ledger, note=note), refresh=True)
 
@@ -230,7 +237,7 @@ def _conduct(
 
     try:
         with live:
-            work.run(show=show, is_paused=is_paused or (lambda: False), may_go_on=ask)
+            work.run(show=show, is_paused=is_paused, may_go_on=ask)
     except KeyboardInterrupt:
         sys.stderr.write("\n")
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -122,9 +121,3 @@ def read_ledger(path: Path) -> Ledger:
         ) from exc
     except ValidationError as exc:
         raise UpdateError(f"{path} is no file of a rollout", hint="give another --state") from exc
-
-
-def forget(path: Path) -> None:
-    """Removes the file."""
-    with suppress(OSError):
-        path.unlink()
