@@ -104,6 +104,8 @@ def _silence(device: Device, now_s: float) -> Iterator[Verdict]:
     if window is not None and age_s is not None:
         length_s = device.info.window_s if device.info is not None else window.window_s
         if age_s > OVERDUE_WINDOWS * length_s + OVERDUE_GRACE_S:
+            if device.is_online is None:
+                yield _verdict("warning", "ghost", device)
             yield _verdict("fault", "silent", device, window=duration(length_s))
     if device.stats_received_s is not None and now_s - device.stats_received_s > STATS_OVERDUE_S:
         yield _verdict("warning", "no_stats", device)

@@ -19,7 +19,8 @@ export function stateOf(device) {
   const isBlind = device.verdict?.code === "camera_lost";
   if (!device.window) return isBlind ? "blind" : "waiting";
   if (ageOf(device) > OVERDUE_WINDOWS * (device.info?.window_s ?? device.window.window_s) + OVERDUE_GRACE_S) {
-    return isBlind ? "blind" : "silent";
+    if (isBlind) return "blind";
+    return device.link?.online ? "silent" : "offline"; // without a word on it: an old message that the broker keeps
   }
   return device.window.suppressed ? "private" : "live";
 }
