@@ -76,6 +76,12 @@ def measured(**changes: Any) -> dict[str, Any]:
             id="silent",
         ),
         pytest.param(
+            {"is_online": None, "stats": None, "stats_received_s": None, **measured(ts=NOW_S - 86_400)},
+            "warning",
+            "Only an old message that the broker keeps is known of it.",
+            id="retained ghost",
+        ),
+        pytest.param(
             {"stats_received_s": NOW_S - 400},
             "warning",
             "Connected, but it has not reported its health for five minutes.",
