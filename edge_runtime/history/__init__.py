@@ -11,6 +11,7 @@ In the order in which data flows:
     writing.py      records → rows; what came twice, and what only claims to
     upkeep.py       hourly roll-ups, and retention
     reading.py      rows → points.py: WindowPoint, Episode, StatsPoint, RoomSummary
+    collecting.py   `roomtone collect`
 
     from edge_runtime.history.store import open_store
 
