@@ -13,7 +13,7 @@ from edge_runtime.config import Config
 from edge_runtime.errors import CandidateRefusedError, UpdateError
 from edge_runtime.updates.slot_table import Candidate, SlotTable, Waiver
 from edge_runtime.updates.slots import Slots
-from edge_runtime.updates.starting import cli_state_directory, open_slots
+from edge_runtime.updates.starting import cli_configuration, cli_state_directory, open_slots
 
 app = typer.Typer(add_completion=False)
 
@@ -22,7 +22,7 @@ _AGENT_AWAY_S = 30.0  # an agent that is being restarted comes back within it
 
 _Config = Annotated[
     list[Path] | None,
-    typer.Option(help="the device's configuration, file or folder of layers; may be repeated"),
+    typer.Option(help="the device's configuration, file or folder; found by itself beside a service"),
 ]
 _State = Annotated[
     Path | None, typer.Option(help="the service's state directory; found by itself where it is the usual one")
@@ -33,6 +33,8 @@ _Json = Annotated[bool, typer.Option("--json", help="machine-readable")]
 def _open(config: list[Path] | None, state: Path | None) -> tuple[Slots, Config]:
     from edge_runtime.config_file import load_config
 
+    if not config and state is None:
+        config = cli_configuration()
     settings = load_config(*config) if config else Config()
     return open_slots(settings.updates, state or cli_state_directory()), settings
 

@@ -9,6 +9,7 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.bundle_signing import check_signature
@@ -19,6 +20,9 @@ from edge_runtime.state_directory import state_directory
 from edge_runtime.updates.slots import Running, Slots
 
 _log = logging.getLogger(__name__)
+
+SERVICE_STATE: Final = Path("/var/lib/roomtone")  # StateDirectory=roomtone of the unit
+SERVICE_CONFIGURATION: Final = Path("/etc/roomtone")  # where `roomtone provision` writes
 
 
 def open_slots(settings: UpdatesSection, state: Path) -> Slots:
@@ -37,8 +41,14 @@ def open_slots(settings: UpdatesSection, state: Path) -> Slots:
 
 def cli_state_directory() -> Path:
     """The state directory that a command means: the service's, where there is one on this machine."""
-    service = Path("/var/lib/roomtone")  # StateDirectory=roomtone of the unit
-    return service if "STATE_DIRECTORY" not in os.environ and service.is_dir() else state_directory()
+    is_beside = "STATE_DIRECTORY" not in os.environ and SERVICE_STATE.is_dir()
+    return SERVICE_STATE if is_beside else state_directory()
+
+
+def cli_configuration() -> list[Path]:
+    """The configuration that a command means which names neither one nor a state: the service's, beside a service."""
+    is_beside = cli_state_directory() == SERVICE_STATE and SERVICE_CONFIGURATION.is_dir()
+    return [SERVICE_CONFIGURATION] if is_beside else []
 
 
 def start(slots: Slots, inference: InferenceSection) -> tuple[Running, Choice]:

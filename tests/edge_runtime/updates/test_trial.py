@@ -24,6 +24,7 @@ from edge_runtime.errors import EngineError
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.publishing.request_payloads import Response
+from edge_runtime.updates import starting
 from edge_runtime.updates.activation import activate
 from edge_runtime.updates.installing import install
 from edge_runtime.updates.slots import Slots
@@ -240,6 +241,23 @@ def test_a_start_passes_over_a_bundle_that_is_not_right_on_this_cpu(
     with Agent(make()) as agent:
         assert agent.info().bundle_digest == tiny_is_current
         assert "golden logits" in agent.info().engine_reason
+
+
+def test_beside_a_service_a_command_means_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "SERVICE_STATE", tmp_path / "var")
+    monkeypatch.setattr(starting, "SERVICE_CONFIGURATION", tmp_path / "etc")
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert starting.cli_state_directory() != tmp_path / "var"
+    assert starting.cli_configuration() == []
+    (tmp_path / "var").mkdir()
+    (tmp_path / "etc").mkdir()
+    assert starting.cli_state_directory() == tmp_path / "var"
+    assert starting.cli_configuration() == [tmp_path / "etc"]
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "mine"))
+    assert starting.cli_state_directory() == tmp_path / "mine"
+    assert starting.cli_configuration() == []
 
 
 # Over MQTT.
