@@ -219,6 +219,9 @@ class _SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
+                headers.setdefault(
+                    "cache-control", "no-cache"
+                )  # asked for again each time; mostly "not modified"
             await send(message)
 
         await self._app(scope, receive, send_safely)

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 import uvicorn
 
+from edge_runtime import __version__
 from edge_runtime.alerts.rules import AlertRules
 from edge_runtime.alerts.service import AlertService
 from edge_runtime.config import MqttSection
@@ -116,7 +117,7 @@ def serve(settings: DashboardSettings, *, announce: Callable[[str], None] = lamb
         stack.enter_context(_seeded(history.past, picture))
 
         def state() -> dict[str, Any]:
-            return {"broker": receiver.state(), "history": history.state()}
+            return {"version": __version__, "broker": receiver.state(), "history": history.state()}
 
         feed = Feed(picture, state, is_stopping=lambda: server.should_exit)
         server = uvicorn.Server(

@@ -104,6 +104,8 @@ class Live extends EventTarget {
   }
 
   #server(state) {
+    // A page on a wall is open for months; after an update of the server it must not go on with its old self.
+    if (this.server && this.server.version !== state.version) location.reload();
     this.#clockOffset = state.now - Date.now() / 1000;
     this.heardAt = state.now;
     this.server = { ...this.server, ...state };

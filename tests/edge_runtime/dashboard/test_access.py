@@ -132,6 +132,14 @@ def test_every_answer_forbids_what_is_not_from_here() -> None:
         assert client.get(path).headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_file_that_is_the_same_is_not_sent_twice_and_a_new_one_is_not_missed() -> None:
+    client = browser(Access())
+    first = client.get("/static/app.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get("/static/app.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 @pytest.mark.parametrize(
     ("access", "host", "bound"),
     [
