@@ -74,6 +74,7 @@ class Rollout:
         self._undo_on_failure, self._wall = undo_on_failure, wall
         self._groups = parse_groups(ledger.groups)
         self._polled_ts: dict[str, float] = {}
+        self._saved = ""
 
     def run(
         self,
@@ -115,7 +116,7 @@ class Rollout:
                 ledger.verdict, ledger.why = "paused", "interrupted"
             raise
         finally:
-            ledger.save(self._path)
+            self._save()
         show()
         return ledger
 
@@ -138,7 +139,7 @@ class Rollout:
             for device in members:
                 self._look_after(device)
             self._judge(group, members)
-            self.ledger.save(self._path)
+            self._save()
             show()
             if all(device.state in ENDED for device in members):
                 break
@@ -152,7 +153,7 @@ class Rollout:
             self._to(device, "skipped", reason="offline")
             return False
         self._to(device, "probed")
-        self._ask(device, "health_check", Request(transaction=self._new_transaction(device)))
+        self._ask(device, "health_check", Request(transaction=self._new_transaction()))
         return True
 
     def _judge(self, group: Group, members: list[Device]) -> None:
@@ -233,7 +234,7 @@ class Rollout:
     def _activate(self, device: Device) -> None:
         self._to(device, "asked")
         request = Request(
-            transaction=self._new_transaction(device), bundle=self.ledger.bundle, sha256=self.ledger.sha256
+            transaction=self._new_transaction(), bundle=self.ledger.bundle, sha256=self.ledger.sha256
         )
         self._ask(device, "bundle/activate", request)
 
@@ -272,13 +273,13 @@ class Rollout:
                 self._to(device, "skipped", reason="the rollout was aborted")
             elif device.state in ("committed", "asked", "underway"):
                 self._to(device, "undoing")
-                device.transaction = self._new_transaction(device)
+                device.transaction = self._new_transaction()
                 self._ask(device, "bundle/rollback", self._undo_request(device))
         while any(device.state == "undoing" for device in self.ledger.devices.values()):
             self._listen()
             for device in self.ledger.devices.values():
                 self._look_after(device)
-            self.ledger.save(self._path)
+            self._save()
             show()
         self.ledger.verdict = "aborted"
 
@@ -297,7 +298,13 @@ class Rollout:
         if self._link.ask(device.name, command, request):
             device.tries += 1
 
-    def _new_transaction(self, device: Device) -> str:
+    def _save(self) -> None:
+        """Writes the ledger if it has changed."""
+        if (told := self.ledger.model_dump_json()) != self._saved:
+            self.ledger.save(self._path)
+            self._saved = told
+
+    def _new_transaction(self) -> str:
         return f"{self.ledger.rollout}-{secrets.token_hex(4)}"
 
     def _to(self, device: Device, state: State, *, phase: str = "", reason: str = "") -> None:

@@ -103,7 +103,7 @@ def test_run_uses_the_slots_and_activate_waits_for_the_agent(new: Path, tmp_path
     config.write_text(
         '[camera]\nsource = "simulated://students=4,seed=3,width=640,height=360,fps=8"\nrealtime = true\n'
         "[inference]\nreadable_width_px = 16\nclassify_rate_hz = 4\n[faces]\nscan_width_px = 640\n"
-        "[updates]\nshadow_s = 0\nshadow_faces = 4\nhealth_window_s = 0\nmin_fps_ratio = 0\n"
+        "[updates]\nshadow_s = 0\nshadow_faces = 4\nhealth_window_s = 0\nmin_fps_ratio = 0\nmax_face_ms = 10000\n"
     )
     environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")}
     state = tmp_path / "state"

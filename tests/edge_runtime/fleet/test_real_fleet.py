@@ -81,6 +81,7 @@ def test_a_good_bundle_reaches_every_device_and_a_bad_one_none(
                     "shadow_faces": 12,
                     "health_window_s": 0.5,
                     "min_fps_ratio": 0.0,
+                    "max_face_ms": 10_000,
                 },
             }
         )

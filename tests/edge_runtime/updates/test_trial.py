@@ -32,7 +32,13 @@ from edge_runtime.updates.starting import open_slots
 
 BASE = "roomtone/trial/room/camera-1"
 ROOM = "simulated://students=8,seed=3,width=960,height=540"
-QUICK = {"shadow_s": 0.0, "shadow_faces": 20, "health_window_s": 1.0, "min_fps_ratio": 0.0}
+QUICK = {
+    "shadow_s": 0.0,
+    "shadow_faces": 20,
+    "health_window_s": 1.0,
+    "min_fps_ratio": 0.0,
+    "max_face_ms": 1e4,
+}
 Make = Callable[..., Config]
 
 
