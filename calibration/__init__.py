@@ -7,7 +7,16 @@ In the order in which data flows:
     end_to_end.py    the same faces pasted into frames, through the whole path: what it costs
     temperature.py   logits and labels → the temperature that makes confidence honest
     pipeline.py      a bundle → the same bundle with temperature, measured quality and model card
-    figures.py       the confusion matrix as a picture
+    samples.py       which faces a quantizer sees: balanced, sharp, no near-duplicates, spread
+    quantize.py      a float network → static INT8, by ONNX Runtime and by NNCF on OpenVINO
+    sensitivity.py   which layers hurt when they are quantized
+    paired.py        two classifiers on the same images → accuracy lost, with its bounds
+    guard.py         the verdict: may this variant stand in for the float one?
+    search.py        rank and revert: layers back to float until the guard passes
+    quantization.py  all of that → variants that are right, in the order of their speed
+    assembly.py      the whole of `roomtone calibrate`
+    figures.py       confusion, accuracy against latency, sensitivity, reliability
+    report.py        the report as a page
     cli.py           `roomtone evaluate`, `roomtone calibrate`
 
     bundle = open_bundle(folder)

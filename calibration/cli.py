@@ -1,4 +1,4 @@
-"""Commands of the workstation: `roomtone evaluate` and `roomtone calibrate`."""
+"""Commands of the workstation: `roomtone evaluate`, `roomtone calibrate` and `roomtone calibrate samples`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,27 @@ from rich.table import Table
 
 from calibration.end_to_end import end_to_end
 from calibration.evaluation import Evaluation, evaluate, prepare
+from calibration.guard import Limits, QuantizationGuardError
 from calibration.metrics import Metrics
 from calibration.pipeline import Calibration, calibrate, check_split, write_calibrated
+from calibration.quantization import Quantization, QuantizationSettings
+from calibration.samples import PER_CLASS, choose_samples, save_samples
 from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_writing import check_target
+from edge_runtime.commands.default_command import DefaultCommandGroup
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.config import InferenceSection
+from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import default_split
 from edge_runtime.inference.opening import open_engine
 
 _LISTED: Final = 10  # unreadable files that are named
 evaluate_app = typer.Typer()
-calibrate_app = typer.Typer()
+calibrate_app = typer.Typer(
+    cls=DefaultCommandGroup,
+    no_args_is_help=True,
+    help="Quantize a bundle, prove it right and faster, fit its confidence.",
+)
 
 Backend = Literal["auto", "onnxruntime", "openvino"]
 PrecisionName = Literal["auto", "fp32", "fp16", "bf16", "int8"]
@@ -115,40 +124,154 @@ def evaluate_command(
         typer.echo(f"… and {len(result.unreadable) - _LISTED} more; --json lists all")
 
 
-@calibrate_app.command("calibrate")
+@calibrate_app.command("bundle")
 def calibrate_command(
     bundle: _BundleArgument,
     data: _Data,
     out: Annotated[Path, typer.Option(help="folder of the new bundle; must not exist yet")],
-    split: Annotated[str, typer.Option(help="split to fit on; never the private one")] = "public",
+    split: Annotated[str, typer.Option(help="split to choose and fit on; never the private one")] = "public",
     labels: _Labels = "fer",
-    backend: _BackendOption = "auto",
-    precision: _PrecisionOption = "auto",
+    int8: Annotated[
+        bool, typer.Option("--int8/--no-int8", help="quantize too, or only fit the confidence")
+    ] = True,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="calibration set of `roomtone calibrate samples`; chosen afresh when absent"),
+    ] = None,
+    per_class: Annotated[int, typer.Option(min=1, help="faces of each class in a fresh choice")] = PER_CLASS,
+    seed: Annotated[int, typer.Option(help="of a fresh choice")] = 0,
+    max_drop: Annotated[
+        float, typer.Option(min=0.01, max=50, help="points of accuracy that the 95 % bound must stay below")
+    ] = 1.0,
+    max_class_drop: Annotated[
+        float, typer.Option(min=0.1, max=50, help="points of recall that no class may lose")
+    ] = 3.0,
+    min_speedup: Annotated[
+        float, typer.Option(min=1, help="how much faster than the fastest float variant INT8 must be")
+    ] = 1.2,
+    saturation_safe: Annotated[
+        bool,
+        typer.Option("--saturation-safe", help="7-bit weights, for x86 without VNNI, whose sums saturate"),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="folder for report.html; OUT-report when absent, with --int8")
+    ] = None,
+    backend: Annotated[Backend, typer.Option(help="engine to measure with, with --no-int8")] = "auto",
+    precision: Annotated[PrecisionName, typer.Option(help="precision to measure, with --no-int8")] = "auto",
     threads: _Threads = 1,
     cache: _Cache = None,
     force: Annotated[bool, typer.Option("--force", help="replace the bundle that is there")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Fits the confidence of a bundle to held-out faces and writes it, with the measured quality, anew.
+    r"""Quantizes a bundle, proves INT8 right and faster, fits the confidence, and writes it anew.
 
+    INT8 goes into the bundle only if the guard passes it: a paired comparison on held-out faces through the device's
+    own engine. Ends with 23 when it does not; the bundle that is written then has the float variants only.
+
+    \b
     roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default
+    roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default --max-drop 0.5 --saturation-safe
+    roomtone calibrate samples bundles/raw --data fer2013.npz --out faces.npz
     """
     check_split(split)
     check_target(out, force=force)
     opened = open_bundle(bundle)
-    choice = open_engine(opened, InferenceSection(backend=backend, precision=precision, threads=threads))
-    with work_progress() as progress:
-        found = calibrate(
-            opened, choice, data, split=split, labelling=labels, cache=cache, on_progress=_Bars(progress)
-        )
-    written = write_calibrated(opened, found, out, force=force)
+    if not int8:
+        choice = open_engine(opened, InferenceSection(backend=backend, precision=precision, threads=threads))
+        with work_progress() as progress:
+            found = calibrate(
+                opened, choice, data, split=split, labelling=labels, cache=cache, on_progress=_Bars(progress)
+            )
+        written = write_calibrated(opened, found, out, force=force)
+        facts = {"bundle": str(out), "digest": written.digest, **found.to_json()}
+    else:
+        from calibration.assembly import SampleRequest, prove_bundle
+
+        with work_progress() as progress:
+            proven = prove_bundle(
+                opened,
+                data,
+                out,
+                QuantizationSettings(
+                    Limits(max_drop / 100, max_class_drop / 100), min_speedup, saturation_safe
+                ),
+                samples=SampleRequest(samples, per_class, seed),
+                split=split,
+                labelling=labels,
+                cache=cache,
+                force=force,
+                report=report or out.with_name(f"{out.name}-report"),
+                on_progress=_Bars(progress),
+            )
+        written, found, facts = proven.bundle, proven.calibration, proven.to_json()
     if as_json:
-        typer.echo(json.dumps({"bundle": str(out), "digest": written.digest, **found.to_json()}, indent=2))
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        _print_calibration(found)
+        if int8:
+            _print_quantization(proven.quantization)
+        typer.echo(
+            f"{written.folder}  {written.manifest.name} {written.manifest.version}  "
+            f"digest {written.digest[:16]}…"
+        )
+    if int8 and not proven.quantization.has_int8:
+        raise QuantizationGuardError(
+            f"no INT8 variant passed the guard; the bundle has none. Reached: {proven.quantization.reachable()}",
+            hint="give more held-out images, allow more with --max-drop, or train with more care for these layers",
+        )
+
+
+@calibrate_app.command("samples")
+def samples_command(
+    bundle: _BundleArgument,
+    data: _Data,
+    out: Annotated[Path, typer.Option(help="calibration set to write, .npz")],
+    split: Annotated[str, typer.Option(help="to draw from; never one that is tested on")] = "training",
+    labels: _Labels = "fer",
+    per_class: Annotated[int, typer.Option(min=1, help="faces of each class")] = PER_CLASS,
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="draw the chosen faces into this .png; needs --public-data-set")
+    ] = None,
+    public_data_set: Annotated[
+        bool, typer.Option("--public-data-set", help="the faces are of a published data set, not of a camera")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    r"""Chooses the faces that a quantizer sees: balanced, sharp, no near-duplicates, spread over what faces look like.
+
+    \b
+    roomtone calibrate samples bundles/raw --data fer2013.npz --out faces.npz
+    roomtone calibrate samples bundles/raw --data fer2013.npz --out faces.npz --public-data-set --contact-sheet f.png
+    """
+    if split == "private":
+        fault = Fault("--split", "private is the test: what is calibrated on it cannot be tested on it")
+        raise ConfigurationError("the command line", [fault])
+    if contact_sheet is not None and not public_data_set:
+        fault = Fault("--contact-sheet", "draws faces, which stay on the device; only with --public-data-set")
+        raise ConfigurationError("the command line", [fault])
+    with work_progress() as progress:
+        chosen = choose_samples(
+            data,
+            open_bundle(bundle),
+            split=split,
+            labelling=labels,
+            per_class=per_class,
+            seed=seed,
+            on_progress=_Bars(progress),
+        )
+    save_samples(chosen, out)
+    if contact_sheet is not None:
+        from calibration.figures import plot_contact_sheet
+
+        plot_contact_sheet(chosen, contact_sheet)
+    facts = chosen.to_json()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
         return
-    _print_calibration(found)
-    typer.echo(
-        f"{written.folder}  {written.manifest.name} {written.manifest.version}  digest {written.digest[:16]}…"
-    )
+    typer.echo(f"{out}  {facts['images']} faces of {chosen.facts.data}, sha256 {chosen.digest[:16]}…")
+    typer.echo(", ".join(f"{name} {count}" for name, count in facts["classes"].items()))
+    typer.echo(f"of {chosen.facts.candidates} candidates left out: {_left_out(chosen.facts.left_out)}")
 
 
 def _facts(result: Evaluation, digest: str) -> dict[str, object]:
@@ -175,6 +298,40 @@ def _print_calibration(found: Calibration) -> None:
         f"{before.expected_calibration_error:.4f} → {after.expected_calibration_error:.4f}, "
         f"negative log-likelihood {before.negative_log_likelihood:.4f} → {after.negative_log_likelihood:.4f}"
     )
+
+
+def _print_quantization(found: Quantization) -> None:
+    table = Table(
+        title=f"on {found.cpu}, one thread, best first; speed over {found.reference.name}", box=None
+    )
+    for heading in ("variant", "right", "points lost", "agree", "logits", "ms", "speed", "preferred"):
+        table.add_column(heading)
+    for result in found.results:
+        verdict = result.verdict
+        judged = ["", "reference", "", ""]
+        if verdict is not None:
+            loss = f"{100 * verdict.accuracy.drop:+.2f} < {100 * verdict.accuracy.upper:.2f}"
+            judged = [verdict.outcome, loss, f"{verdict.agreement:.2%}", f"{verdict.snr_db:.1f} dB"]
+        table.add_row(
+            result.name,
+            *judged,
+            " / ".join(f"{timing.median_ms:.2f}" for timing in result.timings.values()),
+            " / ".join(f"{gain.median:.2f}×" for gain in result.speedup.values()),
+            "yes" if result.is_right and result.is_faster else "no",
+        )
+    Console().print(table)
+    for result in found.results:
+        for reason in () if result.verdict is None else result.verdict.reasons:
+            typer.echo(f"{result.name}: {reason}")
+        if result.is_right and not result.is_faster:
+            gains = ", ".join(
+                f"{gain.median:.2f}× at batch {batch} ({gain.low:.2f} to {gain.high:.2f})"
+                for batch, gain in result.over_next.items()
+            )
+            typer.echo(
+                f"{result.name} stands behind the float variants: it must be {found.settings.min_speedup:g}× as fast "
+                f"as the next precision of its engine, and is {gains}"
+            )
 
 
 def _class_table(metrics: Metrics, title: str) -> Table:

@@ -55,6 +55,14 @@ class PreparedFaces:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Faces that training never saw: one split to choose on, one to speak the verdict on."""
+
+    choosing: PreparedFaces
+    testing: PreparedFaces
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a bundle is worth on a set.
 

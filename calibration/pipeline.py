@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from calibration.evaluation import OnProgress, PreparedFaces, infer, prepare, silent
+from calibration.evaluation import HeldOut, OnProgress, PreparedFaces, infer, prepare, silent
 from calibration.metrics import Metrics, measure
 from calibration.temperature import fit_temperature
-from edge_runtime.bundle import Bundle, Manifest, Quality, open_bundle
+from edge_runtime.bundle import Bundle, Manifest, Quality, Variant, open_bundle, variant_files
 from edge_runtime.bundle_card import CARD, CardQuality, ClassQuality, render_card
-from edge_runtime.bundle_writing import check_target, digests, new_bundle, write_manifest
+from edge_runtime.bundle_writing import (
+    GOLDEN,
+    add_tolerances,
+    check_target,
+    digests,
+    new_bundle,
+    write_golden,
+    write_manifest,
+)
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.inference.classifier import softmax
 from edge_runtime.inference.engine import Engine, EngineReport, Logits
@@ -80,6 +88,23 @@ class Calibration:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """What `calibration.quantization` adds to a bundle.
+
+    Attributes:
+        variants: to offer, best first.
+        folder: holds their new files, at the paths that they have in the bundle.
+        tolerances: precision → largest accepted difference of a golden logit.
+        report: goes into `calibration.json`.
+    """
+
+    variants: tuple[Variant, ...]
+    folder: Path
+    tolerances: dict[str, float]
+    report: dict[str, Any]
+
+
 def check_split(split: str) -> None:
     """Refuses to fit on anything but the choosing split.
 
@@ -115,47 +140,109 @@ def calibrate(
         ConfigurationError: the split is not one to fit on, or the data cannot be used.
         TemperatureError: no temperature within reason fits.
     """
+    held_out = prepare_splits(
+        bundle, data, split=split, labelling=labelling, cache=cache, on_progress=on_progress
+    )
+    return fit(bundle, choice.engine, held_out, on_progress)
+
+
+def prepare_splits(
+    bundle: Bundle,
+    data: Path,
+    *,
+    split: str = "public",
+    labelling: str = "fer",
+    cache: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> HeldOut:
+    """The choosing split and the test split, cut as on the device; see `calibrate`.
+
+    Raises:
+        ConfigurationError: the split is not one to fit on, or the data cannot be used.
+    """
     check_split(split)
-    before, names = bundle.manifest.temperature, bundle.manifest.label_names
-    faces = {
-        part: prepare(data, part, bundle, labelling=labelling, cache=cache, on_progress=on_progress)
-        for part in (split, TEST_SPLIT)
-    }
-    logits = {part: _logits(choice.engine, part, faces[part], on_progress) for part in faces}
-    after = fit_temperature(logits[split], faces[split].labels)
-    fitted, tested = (
-        SplitQuality(
-            faces[part],
-            measure(softmax(logits[part], before), faces[part].labels, names),
-            measure(softmax(logits[part], after), faces[part].labels, names),
-        )
+    choosing, testing = (
+        prepare(data, part, bundle, labelling=labelling, cache=cache, on_progress=on_progress)
         for part in (split, TEST_SPLIT)
     )
-    return Calibration(before, after, fitted, tested, choice.engine.report)
+    return HeldOut(choosing, testing)
 
 
-def write_calibrated(bundle: Bundle, calibration: Calibration, out: Path, *, force: bool = False) -> Bundle:
+def fit(bundle: Bundle, engine: Engine, held_out: HeldOut, on_progress: OnProgress = silent) -> Calibration:
+    """Fits the temperature on the choosing split and measures on the test split.
+
+    Raises:
+        TemperatureError: no temperature within reason fits.
+        EngineError: the engine failed.
+    """
+    before, names = bundle.manifest.temperature, bundle.manifest.label_names
+    parts = (held_out.choosing, held_out.testing)
+    logits = [_logits(engine, faces, on_progress) for faces in parts]
+    after = fit_temperature(logits[0], parts[0].labels)
+    fitted, tested = (
+        SplitQuality(
+            faces,
+            measure(softmax(found, before), faces.labels, names),
+            measure(softmax(found, after), faces.labels, names),
+        )
+        for faces, found in zip(parts, logits, strict=True)
+    )
+    return Calibration(before, after, fitted, tested, engine.report)
+
+
+def write_calibrated(
+    bundle: Bundle,
+    calibration: Calibration,
+    out: Path,
+    *,
+    force: bool = False,
+    quantized: Quantized | None = None,
+) -> Bundle:
     """Writes the bundle anew with its temperature, quality, model card and `calibration.json`.
+
+    Args:
+        bundle: that was calibrated.
+        calibration: what was found.
+        out: the folder to be.
+        force: replaces a bundle that is there.
+        quantized: variants to offer in place of the bundle's own, and their new files; None keeps what there is.
 
     Raises:
         BundleError: something is at `out` already.
     """
     check_target(out, force=force)
     manifest = _manifest(bundle.manifest, calibration)
+    if quantized is not None:
+        manifest = manifest.model_copy(update={"variants": quantized.variants})
+    report = calibration.to_json() | ({} if quantized is None else {"quantization": quantized.report})
     with new_bundle(out, force=force) as folder:
-        for file in bundle.manifest.files:
-            if file.path not in (CARD, REPORT):
-                (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(bundle.path(file.path), folder / file.path)
-        (folder / REPORT).write_text(json.dumps(calibration.to_json(), indent=1) + "\n", encoding="utf-8")
+        for path in _kept_files(bundle, manifest):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path(path), folder / path)
+        if quantized is not None:
+            shutil.copytree(quantized.folder, folder, dirs_exist_ok=True)
+            write_golden(add_tolerances(bundle.golden, quantized.tolerances), folder / GOLDEN)
+        (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         (folder / CARD).write_text(render_card(manifest, _card_quality(calibration)), encoding="utf-8")
         write_manifest(folder, manifest.model_copy(update={"files": digests(folder)}))
         open_bundle(folder)
     return open_bundle(out)
 
 
-def _logits(engine: Engine, part: str, faces: PreparedFaces, on_progress: OnProgress) -> Logits:
-    return infer(engine, faces.crops, lambda stage, done, total: on_progress(f"{stage}, {part}", done, total))
+def _kept_files(bundle: Bundle, manifest: Manifest) -> list[str]:
+    """Files that go over unchanged: all but what is written anew, and networks that no variant runs any more."""
+    old, new = (
+        {name for variant in variants for name in variant_files(variant)}
+        for variants in (bundle.manifest.variants, manifest.variants)
+    )
+    dropped = {CARD, REPORT} | (old - new)
+    return [file.path for file in bundle.manifest.files if file.path not in dropped]
+
+
+def _logits(engine: Engine, faces: PreparedFaces, on_progress: OnProgress) -> Logits:
+    return infer(
+        engine, faces.crops, lambda stage, done, total: on_progress(f"{stage}, {faces.data}", done, total)
+    )
 
 
 def _manifest(manifest: Manifest, calibration: Calibration) -> Manifest:

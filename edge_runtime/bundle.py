@@ -107,12 +107,31 @@ class TensorSpec(_Part):
     shape: tuple[int, ...]
 
 
+class Measured(_Part):
+    """What one variant was worth where the bundle was calibrated: on held-out images, and in ms of one call."""
+
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    ms_batch_1: float = Field(gt=0)
+    ms_batch_8: float = Field(gt=0)
+    cpu: str
+    instruction_set: str
+
+
 class Variant(_Part):
     """One way to run the network, best first in the manifest."""
 
     backend: Literal["onnxruntime", "openvino"]
     precision: Precision
     file: InsidePath
+    measured: Measured | None = None
+
+
+def variant_files(variant: Variant) -> tuple[str, ...]:
+    """All files that a variant needs: OpenVINO reads the weights beside an .xml without being told to."""
+    path = PurePosixPath(variant.file)
+    return (variant.file, str(path.with_suffix(".bin"))) if path.suffix == ".xml" else (variant.file,)
 
 
 class FileDigest(_Part):
@@ -167,9 +186,7 @@ class Manifest(_Part):
             if spec.kind in DIMENSIONS and spec.shape != (len(DIMENSIONS[spec.kind]),):
                 raise ValueError(f"the output {spec.kind} has the shape {spec.shape}")
         listed = {file.path for file in self.files}
-        needed = {variant.file for variant in self.variants}
-        # OpenVINO reads the weights beside an .xml without being told to.
-        needed |= {str(PurePosixPath(file).with_suffix(".bin")) for file in needed if file.endswith(".xml")}
+        needed = {name for variant in self.variants for name in variant_files(variant)}
         absent = needed - listed
         if absent:
             raise ValueError(f"variants need files without a digest: {', '.join(sorted(absent))}")

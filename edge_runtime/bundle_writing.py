@@ -10,12 +10,18 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
-from edge_runtime.bundle import MANIFEST, SIGNATURE, FileDigest, Manifest, describe_file
+import numpy as np
+
+from edge_runtime.bundle import MANIFEST, SIGNATURE, FileDigest, Golden, Manifest, describe_file
 from edge_runtime.errors import BundleError
+
+GOLDEN: Final = "golden.npz"
 
 
 def check_target(out: Path, *, force: bool) -> None:
@@ -75,6 +81,18 @@ def digests(folder: Path) -> tuple[FileDigest, ...]:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes `bundle.json`: the last file, without which the folder does not open."""
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def add_tolerances(golden: Golden, tolerances: Mapping[str, float]) -> Golden:
+    """The same golden outputs with tolerances for more precisions, or other ones."""
+    return replace(golden, tolerances=golden.tolerances | dict(tolerances))
+
+
+def write_golden(golden: Golden, path: Path) -> None:
+    """Writes `golden.npz` as `edge_runtime.bundle.open_bundle` reads it."""
+    arrays: dict[str, Any] = {"crops": golden.crops, "logits": golden.logits}
+    arrays |= {f"tolerance_{name}": np.float64(value) for name, value in golden.tolerances.items()}
+    np.savez_compressed(path, **arrays)
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -76,7 +76,8 @@ _EXTRAS: Final = {
     "cryptography": "provision",
     "httpx": "dashboard",
     "matplotlib": "export,calibrate",
-    "onnx": "export",
+    "nncf": "calibrate",
+    "onnx": "export,calibrate",
     "onnxscript": "export",
     "openvino": "openvino",
     "psycopg": "dashboard",
@@ -90,7 +91,7 @@ _EXTRAS: Final = {
 _WORKSTATION: Final = {
     "train": ("export", "Train one of the papers' networks on labelled faces."),
     "export": ("export", "Turn a trained network into a verified bundle."),
-    "calibrate": ("calibrate", "Fit the confidence of a bundle to held-out faces."),
+    "calibrate": ("calibrate", "Quantize a bundle, prove it right and faster, fit its confidence."),
     "evaluate": ("calibrate", "Measure a bundle on labelled faces, through the device's own path."),
 }
 

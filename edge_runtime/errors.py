@@ -29,7 +29,8 @@
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
         ├── ParityError              14   export.parity
-        └── TemperatureError         16   calibration.temperature
+        ├── TemperatureError         16   calibration.temperature
+        └── QuantizationGuardError   23   calibration.guard
 
 An exception takes the facts, words its own message and keeps the facts as attributes; `hint` says what to do
 next.

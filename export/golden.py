@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -33,10 +32,3 @@ def make_golden(network: DeployedNetwork, template: AlignmentTemplate) -> Golden
     return Golden(
         crops, logits, {"fp32": _FP32, "bf16": round(_BF16_OF_LARGEST * float(np.abs(logits).max()), 4)}
     )
-
-
-def write_golden(golden: Golden, path: Path) -> None:
-    """Writes `golden.npz` as `edge_runtime.bundle.open_bundle` reads it."""
-    arrays: dict[str, Any] = {"crops": golden.crops, "logits": golden.logits}
-    arrays |= {f"tolerance_{name}": np.float64(value) for name, value in golden.tolerances.items()}
-    np.savez_compressed(path, **arrays)

@@ -18,7 +18,14 @@ import numpy as np
 
 from edge_runtime.bundle import Alignment, Architecture, Bundle, Manifest, TensorSpec, Variant, open_bundle
 from edge_runtime.bundle_card import CARD, render_card
-from edge_runtime.bundle_writing import check_target, digests, new_bundle, write_manifest
+from edge_runtime.bundle_writing import (
+    GOLDEN,
+    check_target,
+    digests,
+    new_bundle,
+    write_golden,
+    write_manifest,
+)
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import ConfigurationError, RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
@@ -29,7 +36,7 @@ from export.architectures import ARCHITECTURES, configure
 from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, load_weights
 from export.cost import measure_cost
 from export.deploy import OUTPUT_COLUMNS, DeployedNetwork
-from export.golden import make_golden, write_golden
+from export.golden import make_golden
 from export.onnx_graph import GraphFacts, write_onnx
 from export.parity import ParityResult, check_parity
 from export.probes import face_crops, noise_crops
@@ -38,7 +45,6 @@ from export.taxonomy import labels_of
 from export.training.recipe import Recipe
 
 MODEL_FILE: Final = "model.fp32.onnx"
-GOLDEN_FILE: Final = "golden.npz"
 READABLE_WIDTH_PX: Final = (
     32  # of the face itself: FER2013's faces are about 40 px wide, and their detail is less
 )
@@ -183,7 +189,7 @@ def export_bundle(
         with step("parity"):
             parity = check_parity(trained.network, folder / MODEL_FILE, _probes(trained.template))
         with step("golden"):
-            write_golden(make_golden(trained.network, trained.template), folder / GOLDEN_FILE)
+            write_golden(make_golden(trained.network, trained.template), folder / GOLDEN)
         with step("manifest"):
             manifest = _manifest(request, trained, folder)
             (folder / CARD).write_text(render_card(manifest), encoding="utf-8")
@@ -202,7 +208,7 @@ def read_trained(architecture: str, file: Path) -> _Trained:
     """
     checkpoint = load_checkpoint(file)
     recipe, label_names = _recipe_and_labels(checkpoint, file)
-    if recipe.architecture != architecture and recipe.architecture in ARCHITECTURES:
+    if architecture in ARCHITECTURES and recipe.architecture != architecture:
         raise CheckpointError(
             file,
             f"was trained as {recipe.architecture}, not as {architecture}",

@@ -33,6 +33,18 @@ def _engine_class(backend: str) -> _EngineClass:
     return OnnxRuntimeEngine
 
 
+def load_engine(file: Path, variant: Variant, manifest: Manifest, threads: int = 1) -> Engine:
+    """Loads one network file as a variant of a bundle; for those who measure. Nothing is checked against goldens.
+
+    Raises:
+        MissingExtraError: the backend is not installed.
+        EngineError: it does not load, or is not of this bundle.
+    """
+    if find_spec(variant.backend) is None:
+        raise MissingExtraError(f"the engine {variant.backend}", variant.backend)
+    return _engine_class(variant.backend)(file, variant, manifest, threads)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """An engine that reproduces the bundle's golden outputs here.

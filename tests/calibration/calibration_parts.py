@@ -86,7 +86,7 @@ def _graph(weights: np.ndarray, bias: np.ndarray) -> onnx.ModelProto:
             "AveragePool", ["planes"], ["cells"], kernel_shape=[POOL, POOL], strides=[POOL, POOL]
         ),
         helper.make_node("Flatten", ["cells"], ["row"]),
-        helper.make_node("Gemm", ["row", "weights", "bias"], ["logits"]),
+        helper.make_node("Gemm", ["row", "weights", "bias"], ["logits"], name="classifier"),
     ]
     constants = {"axis": np.array([1]), "weights": weights, "bias": bias}
     graph = helper.make_graph(

@@ -6,6 +6,8 @@ from calibration_parts import FacesFile
 from typer.testing import CliRunner
 
 from calibration.cli import calibrate_app, evaluate_app
+from calibration.guard import QuantizationGuardError
+from calibration.samples import load_samples
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.errors import BundleError, ConfigurationError, EngineError
 
@@ -62,7 +64,7 @@ def test_evaluate_keeps_the_pupils_where_it_is_told_to(
 def test_calibrate_writes_a_bundle_and_says_what_changed(
     bundle: Bundle, faces_file: FacesFile, out: Path
 ) -> None:
-    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out)]
+    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out), "--no-int8"]
     result = run.invoke(calibrate_app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert "temperature 1.0000 → " in result.stdout
@@ -83,7 +85,7 @@ def test_calibrate_writes_a_bundle_and_says_what_changed(
 def test_calibrate_refuses_and_writes_nothing(
     more: list[str], error: type[Exception], problem: str, bundle: Bundle, faces_file: FacesFile, out: Path
 ) -> None:
-    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out), *more]
+    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out), "--no-int8", *more]
     with pytest.raises(error, match=problem):
         run.invoke(calibrate_app, arguments, catch_exceptions=False)
     assert not out.exists()
@@ -93,3 +95,49 @@ def test_calibrate_looks_at_its_target_before_it_works(bundle: Bundle, tmp_path:
     arguments = [str(bundle.folder), "--data", str(tmp_path / "none.npz"), "--out", str(bundle.folder)]
     with pytest.raises(BundleError, match="is there already"):
         run.invoke(calibrate_app, arguments, catch_exceptions=False)
+
+
+def test_calibrate_ends_with_23_and_without_int8_when_the_images_are_too_few(
+    bundle: Bundle, faces_file: FacesFile, out: Path
+) -> None:
+    arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out)]
+    with pytest.raises(
+        QuantizationGuardError, match=r"84 images are too few to tell 1 points: about \d+"
+    ) as error:
+        run.invoke(calibrate_app, arguments, catch_exceptions=False)
+    assert error.value.exit_code == 23
+    assert {variant.precision for variant in open_bundle(out).manifest.variants} == {"fp32"}
+    assert not (out / "model.int8.onnx").exists()
+    assert "undecided" in (out.with_name(f"{out.name}-report") / "report.html").read_text()
+
+
+def test_samples_writes_a_set_that_calibrate_takes(
+    bundle: Bundle, faces_file: FacesFile, tmp_path: Path
+) -> None:
+    faces, sheet = tmp_path / "faces.npz", tmp_path / "faces.png"
+    arguments = ["samples", str(bundle.folder), "--data", str(faces_file.path), "--out", str(faces)]
+    arguments += ["--per-class", "3", "--json", "--public-data-set", "--contact-sheet", str(sheet)]
+    result = run.invoke(calibrate_app, arguments, catch_exceptions=False)
+    assert json.loads(result.stdout)["images"] == load_samples(faces, bundle).crops.shape[0]
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [(["--contact-sheet", "f.png"], "stay on the device"), (["--split", "private"], "is the test")],
+    ids=["picture of a camera's faces", "test split"],
+)
+def test_samples_refuses_what_it_must_not_do(
+    more: list[str], problem: str, bundle: Bundle, faces_file: FacesFile, tmp_path: Path
+) -> None:
+    arguments = [
+        "samples",
+        str(bundle.folder),
+        "--data",
+        str(faces_file.path),
+        "--out",
+        str(tmp_path / "f.npz"),
+    ]
+    with pytest.raises(ConfigurationError, match=problem):
+        run.invoke(calibrate_app, [*arguments, *more], catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []

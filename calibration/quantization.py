@@ -1,0 +1,381 @@
+"""From a float bundle to variants that are proven: right by the guard, and in the order of their speed.
+
+    calibration set → ranges → sensitivity of each layer → search on the choosing split → guard on the test split
+                    → speed in turns → which variants the bundle offers, best first
+
+Everything runs through the device's own engines. What is not right is left out; INT8 that is not clearly faster than
+the next precision is offered behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from calibration.evaluation import HeldOut, OnProgress, PreparedFaces, infer, silent
+from calibration.guard import Limits, Verdict, judge
+from calibration.quantize import OnnxRuntimeQuantizer, OpenVinoQuantizer, feeds
+from calibration.samples import CalibrationSet
+from calibration.search import Attempt, Quantizer, search
+from calibration.sensitivity import LayerSensitivity, rank_layers
+from edge_runtime.board import read_board
+from edge_runtime.bundle import Bundle, Measured, Variant
+from edge_runtime.errors import EngineError
+from edge_runtime.frames.frame import Image
+from edge_runtime.inference.cpu import instruction_set
+from edge_runtime.inference.engine import Engine, Logits
+from edge_runtime.inference.opening import load_engine
+from edge_runtime.inference.speed import BATCHES, Speedup, Timing, measure_speed, speedup
+
+# Where the quantized files lie in a bundle.
+INT8: Final = (
+    Variant(backend="onnxruntime", precision="int8", file="model.int8.onnx"),
+    Variant(backend="openvino", precision="int8", file="openvino/int8/model.xml"),
+)
+_SENSITIVITY_CROPS: Final = 64
+_CHOICE_BATCH: Final = max(BATCHES)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizationSettings:
+    """What is asked of INT8.
+
+    Attributes:
+        limits: of the guard.
+        min_speedup: over the same engine's fastest float variant, at batch 8 and at batch 1.
+        saturation_safe: weights of 7 bits, for CPUs whose 16-bit sums saturate.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    min_speedup: float = 1.2
+    saturation_safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VariantResult:
+    """One variant.
+
+    Attributes:
+        variant: with what was measured.
+        verdict: on the test split; None for the reference itself.
+        timings: batch → milliseconds, round by round.
+        attempts: of the search; empty for a float variant.
+        logits: (N, K) of the test split.
+        speedup: batch → against the reference.
+        over_next: batch → against the next precision, the same engine's fastest float variant; empty for float.
+        is_faster: INT8 beats the next precision by the stated factor; True for float.
+    """
+
+    variant: Variant
+    verdict: Verdict | None
+    timings: Mapping[int, Timing]
+    attempts: tuple[Attempt, ...]
+    logits: Logits
+    speedup: Mapping[int, Speedup]
+    over_next: Mapping[int, Speedup]
+    is_faster: bool
+
+    @property
+    def name(self) -> str:
+        """Backend and precision."""
+        return f"{self.variant.backend} {self.variant.precision}"
+
+    @property
+    def is_right(self) -> bool:
+        """It is the reference, or the guard passed it."""
+        return self.verdict is None or self.verdict.passed
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """What came out.
+
+    Attributes:
+        results: all that was measured, offered ones first and best first.
+        sensitivity: worst layer first.
+        samples: the calibration set.
+        settings: what was asked.
+        tested: the split that the verdicts are spoken on.
+        cpu: that was measured on.
+    """
+
+    results: tuple[VariantResult, ...]
+    sensitivity: tuple[LayerSensitivity, ...]
+    samples: CalibrationSet
+    settings: QuantizationSettings
+    tested: PreparedFaces
+    cpu: str
+
+    @property
+    def offered(self) -> tuple[VariantResult, ...]:
+        """What goes into the bundle, best first."""
+        return tuple(result for result in self.results if result.is_right)
+
+    @property
+    def has_int8(self) -> bool:
+        """Whether any INT8 variant is right."""
+        return any(result.variant.precision == "int8" for result in self.offered)
+
+    @property
+    def reference(self) -> VariantResult:
+        """The float variant that all others are held against."""
+        return next(result for result in self.results if result.verdict is None)
+
+    def reachable(self) -> str:
+        """For a failure: what the best attempt of each tool gave, in words."""
+        lines = []
+        for result in self.results:
+            if result.attempts:
+                best = min(result.attempts, key=lambda attempt: attempt.verdict.accuracy.upper)
+                lines.append(f"{best.verdict} ({len(best.recipe.keep_float)} layers in float)")
+        return "; ".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain types."""
+        return {
+            "cpu": self.cpu,
+            "instruction_set": instruction_set(),
+            "min_speedup": self.settings.min_speedup,
+            "saturation_safe": self.settings.saturation_safe,
+            "calibration_set": self.samples.to_json(),
+            "tested": self.tested.data,
+            "variants": [_result_json(result) for result in self.results],
+            "sensitivity_db": {
+                row.layer.title: None if np.isinf(row.snr_db) else round(row.snr_db, 2)
+                for row in self.sensitivity
+            },
+        }
+
+
+def quantize_bundle(
+    bundle: Bundle,
+    samples: CalibrationSet,
+    held_out: HeldOut,
+    folder: Path,
+    settings: QuantizationSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> Quantization:
+    """Makes, proves and times all variants.
+
+    Args:
+        bundle: with a float variant of ONNX Runtime.
+        samples: what the quantizers see.
+        held_out: what they are judged on.
+        folder: where INT8 files are written, at the paths that they have in a bundle.
+        settings: what is asked; the defaults when None.
+        on_progress: called with (stage, done, total).
+
+    Raises:
+        EngineError: the bundle has no float variant of ONNX Runtime, or the network cannot be quantized.
+        QuantizationGuardError: the held-out images are of one class.
+    """
+    settings, manifest = settings or QuantizationSettings(), bundle.manifest
+    reference = _reference(bundle)
+    source, items = bundle.path(reference.file), feeds(manifest, samples.crops)
+    on_progress("ranges", 0, 1)
+    quantizer = OnnxRuntimeQuantizer(source, items)
+    on_progress("ranges", 1, 1)
+    # Layers are looked at on crops that spread over the classes, not on the first class alone.
+    spread = np.linspace(0, len(samples.crops) - 1, min(_SENSITIVITY_CROPS, len(samples.crops))).astype(int)
+    ranking = rank_layers(
+        quantizer,
+        source,
+        manifest,
+        samples.crops[spread],
+        saturation_safe=settings.saturation_safe,
+        on_layer=lambda done, total: on_progress("layers, one by one", done, total),
+    )
+    exact = load_engine(source, reference, manifest)
+    wanted = {
+        part: infer(exact, faces.crops, lambda _, done, total: on_progress("reference", done, total))
+        for part, faces in (("choosing", held_out.choosing), ("testing", held_out.testing))
+    }
+
+    def verdict(name: str, engine: Engine, part: str, faces: PreparedFaces) -> tuple[Verdict, Logits]:
+        found = infer(engine, faces.crops, lambda _, done, total: on_progress(f"{name}, {part}", done, total))
+        names, temperature = manifest.label_names, manifest.temperature
+        return judge(
+            name,
+            wanted[part],
+            found,
+            faces.labels,
+            names,
+            temperature=temperature,
+            limits=settings.limits,
+        ), found
+
+    engines: dict[Variant, Engine] = {reference: exact}
+    outcomes: dict[Variant, tuple[Verdict | None, tuple[Attempt, ...], Logits]] = {
+        reference: (None, (), wanted["testing"])
+    }
+    for variant in manifest.variants:
+        if variant.precision == "int8" or _key(variant) == _key(reference) or not _is_installed(variant):
+            continue
+        engines[variant] = load_engine(bundle.path(variant.file), variant, manifest)
+        spoken, logits = verdict(_name(variant), engines[variant], "testing", held_out.testing)
+        outcomes[variant] = (spoken, (), logits)
+    makers: list[tuple[Variant, Callable[[], Quantizer]]] = [
+        (INT8[0], lambda: quantizer),
+        (INT8[1], lambda: OpenVinoQuantizer(source, items)),
+    ]
+    for variant, make in makers:
+        if not _is_installed(variant):
+            continue
+        file, name = folder / variant.file, _name(variant)
+        attempts = search(
+            make(),
+            file,
+            ranking,
+            lambda path, variant=variant, name=name: verdict(  # type: ignore[misc]
+                name, load_engine(path, variant, manifest), "choosing", held_out.choosing
+            )[0],
+            saturation_safe=settings.saturation_safe,
+        )
+        engines[variant] = load_engine(file, variant, manifest)
+        spoken, logits = verdict(name, engines[variant], "testing", held_out.testing)
+        outcomes[variant] = (spoken, tuple(attempts), logits)
+    timings = _time(engines, samples.crops, on_progress)
+    return Quantization(
+        _in_order(outcomes, timings, settings),
+        ranking,
+        samples,
+        settings,
+        held_out.testing,
+        read_board().cpu or "unknown",
+    )
+
+
+def _time(
+    engines: Mapping[Variant, Engine], crops: Image, on_progress: OnProgress
+) -> dict[Variant, dict[int, Timing]]:
+    named = {_name(variant): engine for variant, engine in engines.items()}
+    timed = measure_speed(named, crops, on_round=lambda done, total: on_progress("speed", done, total))
+    return {variant: {batch: timed[_name(variant), batch] for batch in BATCHES} for variant in engines}
+
+
+def _in_order(
+    outcomes: Mapping[Variant, tuple[Verdict | None, tuple[Attempt, ...], Logits]],
+    timings: Mapping[Variant, Mapping[int, Timing]],
+    settings: QuantizationSettings,
+) -> tuple[VariantResult, ...]:
+    """Right before wrong; then by time, but INT8 that misses its factor behind the float variants."""
+
+    def is_right(variant: Variant) -> bool:
+        verdict = outcomes[variant][0]
+        return verdict is None or verdict.passed
+
+    def next_precision(variant: Variant) -> Variant:
+        # Of the same engine: a device may have no other.
+        floats = [
+            other
+            for other in outcomes
+            if other.backend == variant.backend and other.precision != "int8" and is_right(other)
+        ]
+        return min(floats or [reference], key=lambda other: timings[other][_CHOICE_BATCH].median_ms)
+
+    def gains(variant: Variant, over: Variant) -> dict[int, Speedup]:
+        return {batch: speedup(timings[variant][batch], timings[over][batch]) for batch in BATCHES}
+
+    reference = next(variant for variant, (verdict, *_) in outcomes.items() if verdict is None)
+    results = []
+    for variant, (verdict, attempts, logits) in outcomes.items():
+        over_next = gains(variant, next_precision(variant)) if variant.precision == "int8" else {}
+        is_faster = all(gain.low >= settings.min_speedup for gain in over_next.values())
+        measured = variant.model_copy(update={"measured": _measured(verdict, outcomes, timings[variant])})
+        results.append(
+            VariantResult(
+                measured,
+                verdict,
+                timings[variant],
+                attempts,
+                logits,
+                gains(variant, reference),
+                over_next,
+                is_faster,
+            )
+        )
+    return tuple(
+        sorted(
+            results,
+            key=lambda result: (
+                not result.is_right,
+                not result.is_faster,
+                result.timings[_CHOICE_BATCH].median_ms,
+            ),
+        )
+    )
+
+
+def _measured(
+    verdict: Verdict | None,
+    outcomes: Mapping[Variant, tuple[Verdict | None, tuple[Attempt, ...], Logits]],
+    timings: Mapping[int, Timing],
+) -> Measured | None:
+    judged = verdict or next((other for other, *_ in outcomes.values() if other is not None), None)
+    if judged is None:
+        return None
+    quality = judged.before if verdict is None else judged.after
+    return Measured(
+        accuracy=round(quality.accuracy, 5),
+        accuracy_low=round(quality.accuracy_low, 5),
+        accuracy_high=round(quality.accuracy_high, 5),
+        ms_batch_1=round(timings[1].median_ms, 3),
+        ms_batch_8=round(timings[8].median_ms, 3),
+        cpu=read_board().cpu or "unknown",
+        instruction_set=instruction_set(),
+    )
+
+
+def _reference(bundle: Bundle) -> Variant:
+    for variant in bundle.manifest.variants:
+        if variant.backend == "onnxruntime" and variant.precision == "fp32":
+            return variant
+    raise EngineError(
+        f"bundle {bundle.manifest.name} has no variant onnxruntime fp32 to quantize",
+        hint="export it again with `roomtone export`",
+    )
+
+
+def _is_installed(variant: Variant) -> bool:
+    return find_spec(variant.backend) is not None
+
+
+def _key(variant: Variant) -> tuple[str, str]:
+    return variant.backend, variant.precision
+
+
+def _name(variant: Variant) -> str:
+    return f"{variant.backend} {variant.precision}"
+
+
+def _result_json(result: VariantResult) -> dict[str, Any]:
+    return {
+        "variant": result.name,
+        "offered": result.is_right,
+        "is_faster": result.is_faster,
+        "ms": {str(batch): round(timing.median_ms, 3) for batch, timing in result.timings.items()},
+        "speedup_over_reference": _gains_json(result.speedup),
+        "speedup_over_next_precision": _gains_json(result.over_next),
+        "layers_in_float": sorted(result.attempts[-1].recipe.keep_float) if result.attempts else [],
+        "attempts": [
+            {"layers_in_float": len(attempt.recipe.keep_float), "verdict": str(attempt.verdict)}
+            for attempt in result.attempts
+        ],
+        "guard": None if result.verdict is None else result.verdict.to_json(),
+    }
+
+
+def _gains_json(gains: Mapping[int, Speedup]) -> dict[str, dict[str, float]]:
+    return {
+        str(batch): {
+            "median": round(gain.median, 3),
+            "low_95": round(gain.low, 3),
+            "high_95": round(gain.high, 3),
+        }
+        for batch, gain in gains.items()
+    }

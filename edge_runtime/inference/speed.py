@@ -1,0 +1,105 @@
+"""How fast engines are against each other: in turns, so that whatever else the machine does meets all of them.
+
+One-threaded engines are timed by the processor time that they use, which is their latency on a machine that has
+nothing else to do; with more threads that says nothing, so there the clock counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.frames.frame import Image
+from edge_runtime.inference.engine import Engine
+
+BATCHES: Final = (1, 8)
+ROUNDS: Final = 41
+_WARM_UP: Final = 2
+_Z: Final = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of one call, round by round.
+
+    Attributes:
+        batch: crops in one call.
+        ms: (rounds,) in the order of the rounds.
+    """
+
+    batch: int
+    ms: npt.NDArray[np.float64]
+
+    @property
+    def median_ms(self) -> float:
+        """Of one call."""
+        return float(np.median(self.ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Speedup:
+    """How many times as fast as a reference: the median over the rounds, and its 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+def measure_speed(
+    engines: Mapping[str, Engine],
+    crops: Image,
+    *,
+    batches: tuple[int, ...] = BATCHES,
+    rounds: int = ROUNDS,
+    on_round: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[tuple[str, int], Timing]:
+    """Times all engines in turns.
+
+    Args:
+        engines: name → loaded.
+        crops: (N, size, size) uint8, repeated as often as the largest batch needs.
+        batches: sizes of one call.
+        rounds: in each of which every engine runs once at every size.
+        on_round: called with (rounds done, rounds in all).
+
+    Raises:
+        EngineError: an engine failed.
+    """
+    clock = (
+        time.process_time
+        if all(engine.report.threads == 1 for engine in engines.values())
+        else time.perf_counter
+    )
+    inputs = {batch: np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:]))) for batch in batches}
+    times = {(name, batch): np.empty(rounds) for batch in batches for name in engines}
+    for number in range(-_WARM_UP, rounds):
+        for (name, batch), row in times.items():
+            began_s = clock()
+            engines[name].logits(inputs[batch])
+            if number >= 0:
+                row[number] = (clock() - began_s) * 1e3
+        on_round(max(number + 1, 0), rounds)
+    return {key: Timing(key[1], row) for key, row in times.items()}
+
+
+def speedup(timing: Timing, reference: Timing) -> Speedup:
+    """How many times as fast as the reference, by the ratios of each round.
+
+    The interval is that of a median by order statistics, which assumes nothing about how times are distributed.
+
+    Raises:
+        ValueError: the two were not timed in the same rounds.
+    """
+    if timing.batch != reference.batch or len(timing.ms) != len(reference.ms):
+        raise ValueError("timings of different rounds or batches cannot be compared")
+    ratios = np.sort(reference.ms / timing.ms)
+    count = len(ratios)
+    reach = _Z * np.sqrt(count) / 2
+    low = max(int(np.floor(count / 2 - reach)), 0)
+    high = min(int(np.ceil(count / 2 + reach)), count - 1)
+    return Speedup(float(np.median(ratios)), float(ratios[low]), float(ratios[high]))
