@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 from brokers import free_port, until
 
@@ -32,10 +33,13 @@ class Postgres:
     def make(self) -> None:
         self._run("initdb", "-D", str(self.folder / "data"), "-A", "trust", "-U", "roomtone", "--no-sync")
 
-    def create(self, database: str) -> str:
-        """A new database; its url."""
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "roomtone", database)
-        return self.url(database)
+    def emptied(self) -> str:
+        """The url of the server's own database, with nothing in it: much faster than a new one."""
+        url = self.url("postgres")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return url
 
     def start(self) -> None:
         arguments = ["-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder)]
@@ -88,7 +92,7 @@ def programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One server for all tests; each makes a database of its own."""
+    """One server for all tests; each begins with it `emptied`."""
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL is not installed; apt-get install postgresql")

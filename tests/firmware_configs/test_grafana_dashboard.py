@@ -36,7 +36,7 @@ def dashboard(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def database(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
     """A store with an hour of one room, and another room that is offline and was private."""
-    url = postgres.create("grafana")
+    url = postgres.emptied()
     rated = {
         "positive_activity": 0.3,
         "negative_activity": 0.0,

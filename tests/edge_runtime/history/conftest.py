@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.history.store import HistoryStore, open_store
-
-_numbers = itertools.count()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -19,7 +16,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/history.sqlite3"
     server = request.getfixturevalue("postgres")
-    return str(server.create(f"history_{next(_numbers)}"))
+    return str(server.emptied())
 
 
 @pytest.fixture
