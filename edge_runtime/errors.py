@@ -25,6 +25,7 @@
     ├── ProvisioningError            19   a device that cannot be provisioned, or not to the end
     ├── UpdateError                  20   bundle slots, downloads, fleet roll-outs
     │   └── CandidateRefusedError         a new bundle that must not replace the present one
+    │       └── AlreadyCurrentError       it is the present one
     └── of the workstation, in their own modules:
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
@@ -273,3 +274,7 @@ class CandidateRefusedError(UpdateError):
         super().__init__(
             f"{bundle} is refused: {'; '.join(self.reasons)}", hint=hint or "the present bundle stays"
         )
+
+
+class AlreadyCurrentError(CandidateRefusedError):
+    """The bundle is the current one already."""

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from edge_runtime.config import Config
-from edge_runtime.errors import BundleSignatureError, RoomtoneError, UpdateError
+from edge_runtime.errors import AlreadyCurrentError, BundleSignatureError, RoomtoneError, UpdateError
 from edge_runtime.publishing.flat import Scalar
 from edge_runtime.publishing.requests import Exchange
 from edge_runtime.updates.activation import activate, check_slots_are_used
-from edge_runtime.updates.slot_table import Slot
+from edge_runtime.updates.slot_table import Candidate, Slot
 from edge_runtime.updates.slots import Slots
 
 _log = logging.getLogger(__name__)
@@ -97,15 +97,16 @@ class RemoteUpdates:
             ):
                 exchange.ok({**self._report(), "outcome": "already current"})
                 return
-            self._bring(exchange, wanted)
-            self._follow(exchange)
+            self._follow(exchange, self._bring(exchange, wanted))
+        except AlreadyCurrentError:
+            exchange.ok({**self._report(), "outcome": "already current"})
         except RoomtoneError as exc:
             exchange.error(f"{exc} ({exc.hint})" if exc.hint else str(exc), self._report_quietly())
         except Exception:  # noqa: BLE001 - whoever asked is owed an answer
             _log.exception("the update that was asked for over MQTT stumbled")
             exchange.error("the update stumbled; the device's log has more", self._report_quietly())
 
-    def _bring(self, exchange: Exchange, wanted: str | None) -> None:
+    def _bring(self, exchange: Exchange, wanted: str | None) -> Candidate:
         """From wherever it is to a candidate that passed its checks."""
         candidate = self._slots.table().candidate
         if candidate is None or (wanted is not None and not candidate.is_called(wanted)):
@@ -136,26 +137,20 @@ class RemoteUpdates:
                 )
         self._check_cancelled()
         if candidate.phase == "installed":
-            told = {
-                "candidate": candidate.identity,
-                "candidate_digest": candidate.digest,
-            }
+            told = {"candidate": candidate.identity, "candidate_digest": candidate.digest}
             exchange.accepted({"phase": "checking", **told})
             activate(self._slots, self._config).require(str(candidate))
+        return candidate
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set() or self._closing.is_set():
             raise UpdateError("the update was ended before it was done")
 
-    def _follow(self, exchange: Exchange) -> None:
+    def _follow(self, exchange: Exchange, candidate: Candidate) -> None:
         """Says each change of phase, and the end."""
-        began = self._slots.table()
-        candidate, phase = began.candidate, ""
-        if candidate is None:
-            raise UpdateError("the candidate is gone")
+        phase = ""
         while not self._closing.wait(_POLL_S):
-            if self._cancelled.is_set():
-                raise UpdateError("the update was ended before it was done")
+            self._check_cancelled()
             table = self._slots.table()
             if table.candidate is not None and table.candidate.digest == candidate.digest:
                 if table.candidate.phase != phase:

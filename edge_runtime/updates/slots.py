@@ -30,7 +30,13 @@ from typing import Final, Literal
 from pydantic import ValidationError
 
 from edge_runtime.bundle import Bundle, default_bundle_path, open_bundle
-from edge_runtime.errors import BundleError, CandidateRefusedError, MissingExtraError, UpdateError
+from edge_runtime.errors import (
+    AlreadyCurrentError,
+    BundleError,
+    CandidateRefusedError,
+    MissingExtraError,
+    UpdateError,
+)
 from edge_runtime.file_writing import sync_folder, write_whole
 from edge_runtime.updates.durable import adopt, sync_tree, worded
 from edge_runtime.updates.slot_table import Candidate, Phase, Rejected, Slot, SlotTable, Waiver, version_key
@@ -186,7 +192,7 @@ class Slots:
         with self._changing() as table:
             self.check_version(slot.name, slot.version, waivers)
             if table.current is not None and table.current.digest == slot.digest:
-                raise CandidateRefusedError(str(slot), ["it is the current bundle already"])
+                raise AlreadyCurrentError(str(slot), ["it is the current bundle already"])
             if table.candidate is not None and table.candidate.phase == "trial":
                 raise UpdateError(
                     f"{table.candidate} is on trial", hint="wait for its end, or roomtone bundle rollback"
@@ -200,7 +206,10 @@ class Slots:
 
     def _take_name(self, partial: Path, slot: Slot) -> None:
         target = self.folder / slot.folder
-        if target.exists():  # from an earlier install, perhaps rotten since: the new one is known to be whole
+        if target.exists():
+            with suppress(BundleError, MissingExtraError):
+                self.open(slot)
+                return  # whole, and perhaps the previous one: never taken away, not even for an instant
             target.rename(self.folder / f"{_PARTIAL}{secrets.token_hex(4)}")
         partial.rename(target)
         sync_folder(self.folder)

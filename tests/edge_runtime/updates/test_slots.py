@@ -114,6 +114,24 @@ def test_the_current_bundle_is_not_installed_again(slots: Slots, versions: Versi
         put(slots, folder)
 
 
+def test_the_previous_bundle_comes_again_without_being_taken_away(slots: Slots, versions: Versions) -> None:
+    folder = versions("0.2.0")
+    first = put(slots, folder)
+    put(slots, versions("0.3.0"))
+    before = (slots.folder / first[:32]).stat().st_ino
+    assert put(slots, folder, commit=False, waive=True) == first
+    assert (slots.folder / first[:32]).stat().st_ino == before
+    assert slots.table().previous.digest == first
+
+
+def test_a_rotten_copy_of_a_bundle_is_replaced_by_an_install(slots: Slots, versions: Versions) -> None:
+    folder = versions("0.2.0")
+    digest = put(slots, folder, commit=False)
+    (slots.folder / digest[:32] / "model.fp32.onnx").write_bytes(b"rot")
+    put(slots, folder)
+    assert slots.running().slot == "current"
+
+
 def test_a_candidate_on_trial_is_not_replaced(slots: Slots, versions: Versions) -> None:
     digest = put(slots, versions("0.2.0"), commit=False)
     slots.mark(digest, "trial")

@@ -368,6 +368,9 @@ def test_a_signed_bundle_is_fetched_tried_and_committed_on_request(
         assert until(lambda: '"bundle_version":"0.3.0"' in (asker._listener.last(f"{BASE}/info") or ""))
         again = asker.answer("bundle/activate", bundle="tiny@0.3.0")
         assert (again.status, again.data["outcome"]) == ("ok", "already current")
+        again = asker.answer("bundle/activate", bundle=server.url)
+        assert (again.status, again.data["outcome"]) == ("ok", "already current")
+        server.etag = '"two"'
         server.data = pack(versions("0.4.0"), tmp_path / "unsigned.tar").read_bytes()
         unsigned = asker.answer("bundle/activate", bundle=server.url)
         assert "bundle.sig" in unsigned.error
