@@ -32,7 +32,7 @@ from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
 from edge_runtime.features import FEATURE_LENGTHS
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
-from export.architectures import ARCHITECTURES, configure
+from export.architectures import ARCHITECTURES, check_architecture, configure
 from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, load_weights
 from export.cost import measure_cost
 from export.deploy import OUTPUT_COLUMNS, DeployedNetwork
@@ -206,6 +206,7 @@ def read_trained(architecture: str, file: Path) -> _Trained:
         CheckpointError: it cannot be read, records no recipe, or is another network's.
         ConfigurationError: no architecture of this name.
     """
+    check_architecture(architecture)
     checkpoint = load_checkpoint(file)
     recipe, label_names = _recipe_and_labels(checkpoint, file)
     if architecture in ARCHITECTURES and recipe.architecture != architecture:

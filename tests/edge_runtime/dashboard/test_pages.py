@@ -277,6 +277,7 @@ def test_a_room_is_zoomed_by_mouse_and_keyboard_and_out_again(
     page.mouse.up()
     out = page.get_by_role("button", name="Zoom out")
     expect(out).to_be_visible()
+    expect(note).to_have_text(re.compile(r"^\d+ "))  # not "Loading" any more
     assert int(note.inner_text().split()[0]) < whole
     out.click()
     expect(note).to_contain_text(f"{whole} windows")
