@@ -27,7 +27,7 @@ from edge_runtime.config import Config
 from edge_runtime.description import describe
 from edge_runtime.frames.frame import EndOfSource, FrameSource, SourceCounters
 from edge_runtime.frames.opening import open_source
-from edge_runtime.inference.opening import open_engine
+from edge_runtime.inference.tuning import open_tuned_engine
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
 from edge_runtime.outlet import Outlet, context_path, shutter_path
@@ -170,7 +170,7 @@ class Agent:
         """The configured bundle, or else what the slots say; returns the slots in the second case."""
         if (named := self.config.inference.bundle) is not None:
             self._bundle = open_bundle(named)
-            self._choice = open_engine(self._bundle, self.config.inference)
+            self._choice = open_tuned_engine(self._bundle, self.config.inference, state_directory())
             return None
         slots = open_slots(self.config.updates, state_directory())
         running, self._choice = start(slots, self.config.inference)

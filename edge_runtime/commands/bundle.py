@@ -111,3 +111,63 @@ def verify(
             typer.echo(f"  {row['backend']} {row['precision']}: {row['result']} ({detail})")
     if not any(row["result"] == "ok" for row in rows):
         raise typer.Exit(BundleInaccurateError.exit_code)
+
+
+@app.command()
+def tune(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="bundle directory; the one in force when absent")
+    ] = None,
+    threads: Annotated[
+        str, typer.Option(help="numbers of threads to try, such as 1,2; 1 and 2 when absent")
+    ] = "1,2",
+    config: Annotated[list[Path] | None, typer.Option(help="the device's configuration")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="the service's state directory; found by itself where it is the usual one"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="measure, and store nothing")] = False,
+    as_json: _Json = False,
+) -> None:
+    r"""Measures every variant on this very board, and stores the fastest that is right; `roomtone run` uses it.
+
+    It holds as long as bundle and processor stay the same. What is wrong on this CPU takes no part.
+
+    \b
+    roomtone bundle tune
+    roomtone bundle tune hafnet-1.2.0 --threads 1,2,4 --dry-run
+    """
+    from edge_runtime.commands.progress import work_progress
+    from edge_runtime.config import Config
+    from edge_runtime.config_file import load_config
+    from edge_runtime.inference.tuning import save_tuning
+    from edge_runtime.inference.tuning import tune as measure
+    from edge_runtime.updates.starting import bundle_in_force, cli_configuration, cli_state_directory
+
+    counts = _thread_counts(threads)
+    files = config or cli_configuration()
+    settings = load_config(*files) if files else Config()
+    bundle = open_bundle(folder) if folder is not None else bundle_in_force(settings)[0]
+    with work_progress() as progress:
+        task = progress.add_task("measuring", total=None, note="")
+        tuning = measure(
+            bundle, counts, on_round=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    stored = None if dry_run else save_tuning(tuning, state or cli_state_directory())
+    if as_json:
+        typer.echo(tuning.model_dump_json(by_alias=True, indent=2))
+        return
+    typer.echo(f"{bundle.manifest.name} {bundle.manifest.version} on {tuning.cpu}")
+    for row in sorted(tuning.measured, key=lambda row: row.cost):
+        result = row.problem or f"{row.ms_batch_1:.2f} ms for one face, {row.ms_batch_8:.2f} ms for eight"
+        typer.echo(f"{'→' if row == tuning.choice else ' '} {row}: {result}")
+    typer.echo("nothing is stored" if stored is None else f"stored in {stored}; used from the next start on")
+
+
+def _thread_counts(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 1 <= int(word) <= 64 for word in words):
+        raise typer.BadParameter(
+            "whole numbers from 1 to 64 with commas between them", param_hint="--threads"
+        )
+    return sorted({int(word) for word in words})

@@ -5,6 +5,8 @@
     openvino_engine.py      the engine of `roomtone[openvino]`
     opening.py              which variant of a bundle runs here, golden outputs checked
     trials.py               all variants of a bundle tried on this CPU
+    speed.py                engines against each other, in turns
+    tuning.py               the choice that was measured on this board
     classifier.py           crops → calibrated probabilities, in batches
 
 In use:

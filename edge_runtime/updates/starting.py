@@ -15,7 +15,8 @@ from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.bundle_signing import check_signature
 from edge_runtime.config import Config, InferenceSection, UpdatesSection
 from edge_runtime.errors import BundleError, EngineError
-from edge_runtime.inference.opening import Choice, open_engine
+from edge_runtime.inference.opening import Choice
+from edge_runtime.inference.tuning import open_tuned_engine
 from edge_runtime.state_directory import state_directory
 from edge_runtime.updates.slots import Running, Slots
 
@@ -63,7 +64,7 @@ def start(slots: Slots, inference: InferenceSection) -> tuple[Running, Choice]:
     passed_over: list[str] = []
     for running in slots.in_order():
         try:
-            choice = open_engine(running.bundle, inference)
+            choice = open_tuned_engine(running.bundle, inference, state_directory())
         except (BundleError, EngineError) as exc:
             if running.slot == "shipped":
                 raise
