@@ -31,6 +31,7 @@ from edge_runtime.inference.tuning import open_tuned_engine
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
 from edge_runtime.outlet import Outlet, context_path, shutter_path
+from edge_runtime.profiling.spans import Spans
 from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
 from edge_runtime.publishing.requests import RequestDesk
 from edge_runtime.publishing.topics import Topics
@@ -78,6 +79,7 @@ class Agent:
         stream: gets each event as a JSON line; None: no lines.
         on_event: called with each event, in the loop's thread.
         wall: unix time, s.
+        spans: where stage times go; the profiler's record each of them.
         read_config: reads the configuration again, for the request `reload`; None: it is not from a file.
 
     Attributes:
@@ -97,9 +99,11 @@ class Agent:
         stream: IO[str] | None = None,
         on_event: Callable[[EmotionEvent], None] = lambda event: None,
         wall: Callable[[], float] = time.time,
+        spans: Spans | None = None,
         read_config: Callable[[], Config] | None = None,
     ) -> None:
         self.config = config
+        self._spans = Spans() if spans is None else spans
         self._read_config = read_config
         self.next_config: Config | None = None
         self._stream, self._on_event, self._wall = stream, on_event, wall
@@ -129,6 +133,7 @@ class Agent:
                     self.config,
                     self._bundle.manifest,
                     self._choice.engine,
+                    spans=self._spans,
                     forgives=lambda error: self._trials is not None and self._trials.failed(error),
                 )
             )
@@ -268,7 +273,7 @@ class Agent:
         """One frame, or the lack of one. False at the end of the source."""
         source = self._source or self._open_source()
         try:
-            with self._analysis.spans.measure("capture"):
+            with self._spans.measure("capture"):
                 frame = source.read(_READ_TIMEOUT_S)
         except EndOfSource:
             return False
@@ -278,6 +283,8 @@ class Agent:
             activity = self._context.in_force(datetime.fromtimestamp(self._clock.unix_s(frame.timestamp_s)))
             self._outlet.set_context(activity)
             self._emit(self._analysis.process(frame, activity))
+            if source.has_monotonic_clock:
+                self._spans.gauge("latency_ms", (time.monotonic() - frame.timestamp_s) * 1000)
         elif source.has_monotonic_clock:
             self._emit(self._analysis.advance(time.monotonic()))
         if (
@@ -299,7 +306,7 @@ class Agent:
         self._shutter.wait_for_change(_READ_TIMEOUT_S)
 
     def _open_source(self) -> FrameSource:
-        self._source = open_source(self.config.camera, camera_id=self.config.device.device)
+        self._source = open_source(self.config.camera, camera_id=self.config.device.device, spans=self._spans)
         self._analysis.finder.waits_for_scans = not self._source.is_live
         self._clock = CaptureClock(is_live=self._source.has_monotonic_clock, wall=self._wall)
         self._outlet.set_enabled(True)
@@ -334,7 +341,7 @@ class Agent:
             tells_teacher=tells_teacher(self.config.deployment),
         )
         self._window_end_s = self._clock.unix_s(window.end_s)
-        with self._analysis.spans.measure("emit"):
+        with self._spans.measure("publish"):
             event = self._outlet.emit(protected, self._window_end_s)
             self._tell_episodes(self._episodes.observe(protected), self._window_end_s)
         self._windows += 1

@@ -47,6 +47,7 @@ class RoomAnalysis:
         config: checked.
         manifest: of the bundle that the engine runs.
         engine: loaded, golden outputs checked.
+        spans: where stage times go.
         forgives: asked when the engine fails; True: those faces go unread, since another network is on its way.
 
     Attributes:
@@ -59,9 +60,10 @@ class RoomAnalysis:
         manifest: Manifest,
         engine: Engine,
         *,
+        spans: Spans | None = None,
         forgives: Callable[[EngineError], bool] = lambda error: False,
     ) -> None:
-        self.spans = Spans()
+        self.spans = Spans() if spans is None else spans
         self.counters = AnalysisCounters()
         self.finder = FaceFinder(config.faces, waits_for_scans=True, spans=self.spans)
         self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
@@ -114,7 +116,9 @@ class RoomAnalysis:
             faces = self.finder.find(view)
             self.counters.frames += 1
             self.counters.faces += len(faces)
-            window = self._aggregator.observe_frame(frame.timestamp_s, len(faces), activity)
+            self.spans.gauge("faces", len(faces))
+            with self.spans.measure("window"):
+                window = self._aggregator.observe_frame(frame.timestamp_s, len(faces), activity)
             if self._classify_beat.strikes(frame.timestamp_s):
                 self._classify(view, faces, activity)
         return window
@@ -136,12 +140,15 @@ class RoomAnalysis:
             if self.shadow is not None:
                 self.shadow.compare(view, read, crops, probabilities)
             self.counters.classified += len(crops)
-            smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
-            if self._prior is not None:
-                smoothed = self._prior.apply(smoothed, activity)
-            self._aggregator.observe_probabilities(
-                view.timestamp_s, crops.track_ids, crops.age_s, smoothed, dimensions
-            )
+            self.spans.gauge("batch", len(crops))
+            with self.spans.measure("smooth"):
+                smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
+                if self._prior is not None:
+                    smoothed = self._prior.apply(smoothed, activity)
+            with self.spans.measure("window"):
+                self._aggregator.observe_probabilities(
+                    view.timestamp_s, crops.track_ids, crops.age_s, smoothed, dimensions
+                )
         self._smoother.keep_only(self.finder.known_ids())
 
     def advance(self, now_s: float) -> RoomWindow | None:

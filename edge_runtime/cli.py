@@ -54,6 +54,10 @@ _DEVICE: Final = {
         "edge_runtime.commands.survey:app",
         "Which seats a camera in this place can read, and what to change.",
     ),
+    "profile": (
+        "edge_runtime.commands.profile:app",
+        "Where each millisecond of the loop goes, stage by stage.",
+    ),
     "alerts": (
         "edge_runtime.commands.alerts:app",
         "Rules that say when somebody should look at a room.",

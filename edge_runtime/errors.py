@@ -26,6 +26,8 @@
     ├── UpdateError                  20   bundle slots, downloads, fleet roll-outs
     │   └── CandidateRefusedError         a new bundle that must not replace the present one
     │       └── AlreadyCurrentError       it is the present one
+    ├── BaselineError                     a profile that the present one cannot be compared with
+    ├── SlowerError                  24   it can, and the present one is slower
     └── of the workstation, in their own modules:
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
@@ -278,3 +280,27 @@ class CandidateRefusedError(UpdateError):
 
 class AlreadyCurrentError(CandidateRefusedError):
     """The bundle is the current one already."""
+
+
+class BaselineError(RoomtoneError):
+    """A profile that the present one cannot be compared with."""
+
+    def __init__(self, path: Path | str, problem: str, *, hint: str = "") -> None:
+        self.path, self.problem = Path(path), problem
+        super().__init__(
+            f"baseline {path} {problem}",
+            hint=hint or "make one here, of the same source: roomtone profile --json > baseline.json",
+        )
+
+
+class SlowerError(RoomtoneError):
+    """The loop is slower than its baseline, surely and by more than the tolerance."""
+
+    exit_code = 24
+
+    def __init__(self, ratio: float, low: float, high: float) -> None:
+        self.ratio, self.low, self.high = ratio, low, high
+        super().__init__(
+            f"a frame takes {ratio:.2f} times as long as in the baseline (95 % interval {low:.2f} to {high:.2f})",
+            hint="the stages marked slower say where; was another program running?",
+        )

@@ -86,7 +86,7 @@ class FaceFinder:
         self.settings, self.waits_for_scans = settings, waits_for_scans
         self.spans = Spans() if spans is None else spans
         self.counters = FinderCounters()
-        self._scanner = Scanner(make_detector(self.settings))
+        self._scanner = Scanner(make_detector(self.settings), self.spans)
         self._search = LocalSearch()
         self._tracker = Tracker(self.settings.lose_after_s)
         self._scan_beat = Beat(1 / self.settings.scan_rate_hz)
@@ -114,7 +114,8 @@ class FaceFinder:
         self._take_scan(view)
         if not self._scanner.busy and self._scan_beat.strikes(now_s):
             tracks = self._tracker.tracks
-            self._scanner.begin(view, [track.id for track in tracks], self._tracker.boxes())
+            with self.spans.measure("prepare"):
+                self._scanner.begin(view, [track.id for track in tracks], self._tracker.boxes())
             if self._is_first:
                 self._take_scan(view, at_once=True)  # the first faces appear with the first frame
                 self._is_first = False
@@ -185,9 +186,9 @@ class FaceFinder:
         with self.spans.measure("scan_wait"):
             result = self._scanner.take(wait=self.waits_for_scans or at_once)
         if result is not None and result.view.shape == view.shape:
-            self.spans.add("scan", result.duration_s)
             self.counters.scans += 1
-            self._apply(result, view)
+            with self.spans.measure("confirm"):
+                self._apply(result, view)
 
     def _apply(self, result: ScanResult, view: FrameView) -> None:
         now_s = view.timestamp_s

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.detection import Detections, Detector
 from edge_runtime.faces.view import FrameView
+from edge_runtime.profiling.spans import Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +20,19 @@ class ScanResult:
         track_ids: the tracks that were followed when the scan began, (N,) …
         track_boxes_xyxy: … and where they were in that frame, (N, 4).
         detections: what was found in it.
-        duration_s: of the detector.
     """
 
     view: FrameView
     track_ids: list[int]
     track_boxes_xyxy: FloatArray
     detections: Detections
-    duration_s: float
 
 
 class Scanner:
     """Runs a detector in a thread of its own (OpenCV releases the GIL meanwhile)."""
 
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+    def __init__(self, detector: Detector, spans: Spans) -> None:
+        self._detector, self._spans = detector, spans
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scan")
         self._pending: Future[ScanResult] | None = None
 
@@ -63,6 +61,6 @@ class Scanner:
         self._pending = None
 
     def _scan(self, view: FrameView, track_ids: list[int], boxes: FloatArray) -> ScanResult:
-        begun = time.perf_counter()
-        detections = self._detector.detect(view)
-        return ScanResult(view, track_ids, boxes, detections, time.perf_counter() - begun)
+        with self._spans.measure("scan"):
+            detections = self._detector.detect(view)
+        return ScanResult(view, track_ids, boxes, detections)

@@ -19,6 +19,7 @@ from edge_runtime.errors import FrameError, SourceUnavailableError
 from edge_runtime.frames.containers import is_cut_short
 from edge_runtime.frames.frame import EndOfSource, Frame, SourceCounters
 from edge_runtime.frames.pixels import as_bgr
+from edge_runtime.profiling.spans import Spans
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Film:
         path: the film.
         camera_id: what the frames are labelled with.
         realtime: play at the film's own pace.
+        spans: where decoding times go.
 
     Attributes:
         is_live: as `realtime`; `read` raises `EndOfSource` at the end of the film all the same.
@@ -53,12 +55,14 @@ class Film:
 
     online = True
 
-    def __init__(self, path: Path, *, camera_id: str = "camera", realtime: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, camera_id: str = "camera", realtime: bool = False, spans: Spans | None = None
+    ) -> None:
         self.camera_id = camera_id
         self.is_live = realtime
         self.has_monotonic_clock = False
         self.counters = SourceCounters()
-        self._path = path
+        self._path, self._spans = path, Spans() if spans is None else spans
         self._capture = _open(path)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self._period_s = 1 / fps if math.isfinite(fps) and 0 < fps <= 1000 else 1 / _DEFAULT_FPS
@@ -139,13 +143,16 @@ class Film:
 
     def _frames(self) -> Iterator[Frame]:
         timestamp_s = -math.inf
-        while self._capture.grab():
+        while True:
+            with self._spans.measure("decode"):
+                if not self._capture.grab():
+                    return
+                decoded, image = self._capture.retrieve()
             position_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if math.isfinite(position_s) and position_s > timestamp_s:
                 timestamp_s = position_s
             else:
                 timestamp_s = max(0.0, timestamp_s + self._period_s)
-            decoded, image = self._capture.retrieve()
             try:
                 if not decoded:
                     raise FrameError(str(self._path), f"the frame at {timestamp_s:.2f} s cannot be decoded")
@@ -168,6 +175,7 @@ class Film:
                 self._changed.wait_for(lambda: self._closed or len(self._ready) < FRAMES_AHEAD)
             if not self._closed:
                 self._ready.append(frame)
+                self._spans.gauge("decoded_ahead", len(self._ready))
                 self._changed.notify_all()
             return not self._closed
 

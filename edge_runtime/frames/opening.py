@@ -14,10 +14,15 @@ from edge_runtime.frames.film import Film
 from edge_runtime.frames.folder import IMAGE_SUFFIXES, ImageFolder
 from edge_runtime.frames.frame import FrameSource
 from edge_runtime.frames.live import LiveCamera
+from edge_runtime.profiling.spans import Spans
 
 
 def open_source(
-    camera: CameraSection, *, camera_id: str = "camera", environ: Mapping[str, str] | None = None
+    camera: CameraSection,
+    *,
+    camera_id: str = "camera",
+    environ: Mapping[str, str] | None = None,
+    spans: Spans | None = None,
 ) -> FrameSource:
     """Opens what `camera.source` names.
 
@@ -35,6 +40,7 @@ def open_source(
         camera: names the source.
         camera_id: what the frames are labelled with.
         environ: names the folder of a network camera's login; the process's own environment when None.
+        spans: where the decoding times of a film go.
 
     Raises:
         SourceUnavailableError: the film or folder is missing or holds no frames, or the url names no host.
@@ -59,7 +65,7 @@ def open_source(
         return LiveCamera(source, camera, camera_id=camera_id)
     if device_path(source) is not None:
         return LiveCamera(source, camera, camera_id=camera_id)
-    return _open_path(_path(source), camera_id, realtime=camera.realtime)
+    return _open_path(_path(source), camera_id, realtime=camera.realtime, spans=spans)
 
 
 def _path(source: str) -> Path:
@@ -68,7 +74,7 @@ def _path(source: str) -> Path:
     return Path(source).expanduser()
 
 
-def _open_path(path: Path, camera_id: str, *, realtime: bool) -> FrameSource:
+def _open_path(path: Path, camera_id: str, *, realtime: bool, spans: Spans | None) -> FrameSource:
     if not path.exists():
         raise SourceUnavailableError(
             str(path),
@@ -77,4 +83,4 @@ def _open_path(path: Path, camera_id: str, *, realtime: bool) -> FrameSource:
         )
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFolder(path, camera_id=camera_id)
-    return Film(path, camera_id=camera_id, realtime=realtime)
+    return Film(path, camera_id=camera_id, realtime=realtime, spans=spans)

@@ -27,13 +27,7 @@ class OpenVinoEngine:
             import openvino
         except ModuleNotFoundError as exc:
             raise MissingExtraError("OpenVINO", "openvino") from exc
-        settings = {
-            "INFERENCE_PRECISION_HINT": _PRECISION_HINT[variant.precision],
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            # Pinned, two engines or an engine and a cascade share one core while the other idles.
-            "ENABLE_CPU_PINNING": False,
-        }
+        settings = compile_settings(variant.precision, threads)
         try:
             compiled = openvino.Core().compile_model(file, "CPU", settings)
         except RuntimeError as exc:
@@ -88,6 +82,17 @@ class OpenVinoEngine:
 
     def _result(self, output: Any) -> Logits:
         return np.array(self._request.get_tensor(output).data, np.float32)
+
+
+def compile_settings(precision: str, threads: int) -> dict[str, Any]:
+    """Of the CPU plugin, for the engine and for whoever measures it."""
+    return {
+        "INFERENCE_PRECISION_HINT": _PRECISION_HINT[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # Pinned, two engines or an engine and a cascade share one core while the other idles.
+        "ENABLE_CPU_PINNING": False,
+    }
 
 
 def _executed_precisions(compiled: Any) -> dict[str, int]:

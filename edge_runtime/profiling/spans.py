@@ -1,7 +1,7 @@
 """Stage times of the running loop, as percentiles over the last minute or so.
 
 A span costs two clock reads and one store into a ring buffer, so it is always on; `stats` publishes the
-percentiles.
+percentiles. The profiler has each span recorded too, with its processor time.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from edge_runtime.profiling.recording import Recording
 
 _CAPACITY: Final = 4096  # of each stage: more than two minutes at 30 frames/s; 32 KB
 
@@ -47,18 +49,28 @@ class StageTimes:
 
 @dataclass(slots=True)
 class Spans:
-    """Durations of named stages; for one thread."""
+    """Durations of named stages; a stage belongs to one thread.
 
+    Attributes:
+        recording: where each span goes beside the percentiles; None: nowhere.
+    """
+
+    recording: Recording | None = None
     _rings: dict[str, _Ring] = field(default_factory=dict)
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Adds the duration of the block."""
+        recording = self.recording
+        cpu_before = thread_time() if recording is not None else 0.0
         begun = perf_counter()
         try:
             yield
         finally:
-            self.add(stage, perf_counter() - begun)
+            ended = perf_counter()
+            self.add(stage, ended - begun)
+            if recording is not None:
+                recording.add(stage, begun, ended, thread_time() - cpu_before)
 
     def add(self, stage: str, seconds: float) -> None:
         """Adds a duration that was measured elsewhere."""
@@ -67,10 +79,15 @@ class Spans:
             ring = self._rings[stage] = _Ring()
         ring.add(seconds)
 
+    def gauge(self, name: str, value: float) -> None:
+        """Tells the recording, if there is one, a value that is read now."""
+        if self.recording is not None:
+            self.recording.gauge(name, perf_counter(), value)
+
     def percentiles(self) -> dict[str, StageTimes]:
         """Stage → percentiles of the durations since the last `clear`, at most the last 4,096."""
         times = {}
-        for stage, ring in self._rings.items():
+        for stage, ring in list(self._rings.items()):  # another thread may add its first
             if len(values := ring.values()):
                 p50, p95, p99 = np.percentile(values, [50, 95, 99]) * 1000
                 times[stage] = StageTimes(float(p50), float(p95), float(p99), len(values))
