@@ -32,6 +32,7 @@
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
         ├── ParityError              14   export.parity
+        ├── AdoptionError            15   export.adopt
         ├── TemperatureError         16   calibration.temperature
         └── QuantizationGuardError   23   calibration.guard
 

@@ -14,7 +14,9 @@ In the order in which data flows:
     taxonomy.py      polarity, valence, arousal and reading of each class
     provenance.py    data, recipe, tools, commit
     pipeline.py      the steps above, one after the other                          → bundle
-    cli.py           `roomtone train`, `roomtone export`
+    contract.py      what somebody else's network takes and gives
+    adopt.py         somebody else's ONNX network → bundle
+    cli.py           `roomtone train`, `roomtone export`, `roomtone export adopt`
 
     request = ExportRequest("hafnet_half", Path("runs/first/checkpoint.safetensors"), Path("bundles/first"))
     export_bundle(request).bundle.digest

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from edge_runtime.commands.default_command import DefaultCommandGroup
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from export.training.progress import Progress as TrainingProgress
 
 train_app = typer.Typer()
-export_app = typer.Typer()
+export_app = typer.Typer(
+    cls=DefaultCommandGroup,
+    no_args_is_help=True,
+    help="Turn a trained network, or somebody else's, into a verified bundle.",
+)
 _DEFAULT = Recipe()
 _SCHEDULE, _TARGETS, _AUGMENTATION = "Schedule", "What is learned", "Augmentation"  # panels of the help
 # Written out, since listing export.architectures would load torch for a --help.
@@ -277,7 +282,7 @@ def _tell_left_out(progress: Progress, sets: dict[str, LabelledFaces]) -> None:
         progress.console.print(f"unreadable: {file}", highlight=False)
 
 
-@export_app.command()
+@export_app.command("network")
 def export(
     architecture: Annotated[
         str, typer.Argument(metavar="ARCH", help=f"the checkpoint's own: {_ARCHITECTURES}")
@@ -331,6 +336,41 @@ def export(
             f"verified  {check.report.backend} {check.report.precision}: "
             f"golden outputs within {check.golden_difference:.2g}"
         )
+
+
+@export_app.command("adopt")
+def adopt_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="somebody else's network, .onnx")],
+    contract: Annotated[Path, typer.Option(help="what goes in and comes out, .toml; see docs/models.md")],
+    out: Annotated[Path, typer.Option(help="folder of the bundle; must not exist yet")],
+    force: Annotated[bool, typer.Option("--force", help="replace the bundle that is there")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> None:
+    """Makes a bundle of somebody else's network: its preprocessing moves into the graph.
+
+    roomtone export adopt fer.onnx --contract fer.toml --out bundles/fer
+    """
+    from export.adopt import adopt
+
+    with work_progress() as progress:
+        task = progress.add_task("adopt", total=None, note="")
+        found = adopt(file, contract, out, force=force, on_step=lambda step: progress.update(task, note=step))
+    bundle = found.bundle
+    if as_json:
+        facts = {
+            "bundle": str(bundle.folder),
+            "digest": bundle.digest,
+            "architecture": bundle.manifest.architecture.model_dump(),
+            "parity": [asdict(hop) for hop in found.parity],
+        }
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    typer.echo(
+        f"{bundle.folder}  {bundle.manifest.name} {bundle.manifest.version}  digest {bundle.digest[:16]}…"
+    )
+    for hop in found.parity:
+        typer.echo(f"parity    {hop.hop}, {hop.data}: largest difference {hop.difference:.2g}")
+    typer.echo("next: roomtone calibrate, which measures it, quantizes it and fits its confidence")
 
 
 def _export_facts(result: ExportResult) -> dict[str, Any]:

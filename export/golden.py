@@ -8,6 +8,8 @@ import numpy as np
 
 from edge_runtime.bundle import Golden
 from edge_runtime.faces.alignment import AlignmentTemplate
+from edge_runtime.frames.frame import Image
+from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
 from export.parity import torch_logits
 from export.probes import face_crops, noise_crops
@@ -25,10 +27,18 @@ _BF16_OF_LARGEST: Final = 0.08
 
 
 def make_golden(network: DeployedNetwork, template: AlignmentTemplate) -> Golden:
-    """Eight crops, a rendered face of each expression and one of noise, with torch's own float32 logits."""
-    rng = np.random.default_rng(_SEED)
-    crops = np.concatenate([face_crops(_FACES, template, rng), noise_crops(_NOISE, template, rng)])
+    """`golden_crops` with torch's own float32 logits."""
+    crops = golden_crops(template)
     logits = torch_logits(network, crops)
-    return Golden(
-        crops, logits, {"fp32": _FP32, "bf16": round(_BF16_OF_LARGEST * float(np.abs(logits).max()), 4)}
-    )
+    return Golden(crops, logits, golden_tolerances(logits))
+
+
+def golden_crops(template: AlignmentTemplate) -> Image:
+    """Eight crops, a rendered face of each expression and one of noise: (8, size, size) uint8."""
+    rng = np.random.default_rng(_SEED)
+    return np.concatenate([face_crops(_FACES, template, rng), noise_crops(_NOISE, template, rng)])
+
+
+def golden_tolerances(logits: Logits) -> dict[str, float]:
+    """Precision → how far a logit may be from these on another CPU."""
+    return {"fp32": _FP32, "bf16": round(_BF16_OF_LARGEST * float(np.abs(logits).max()), 4)}

@@ -30,6 +30,7 @@ from edge_runtime.config import InferenceSection
 from edge_runtime.errors import ConfigurationError, RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
 from edge_runtime.features import FEATURE_LENGTHS
+from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
 from export.architectures import ARCHITECTURES, check_architecture, configure
@@ -187,7 +188,7 @@ def export_bundle(
                 },
             )
         with step("parity"):
-            parity = check_parity(trained.network, folder / MODEL_FILE, _probes(trained.template))
+            parity = check_parity(trained.network, folder / MODEL_FILE, probe_crops(trained.template))
         with step("golden"):
             write_golden(make_golden(trained.network, trained.template), folder / GOLDEN)
         with step("manifest"):
@@ -240,7 +241,8 @@ def _recipe_and_labels(checkpoint: Checkpoint, file: Path) -> tuple[Recipe, list
     return recipe, [str(label) for label in labels]
 
 
-def _probes(template: AlignmentTemplate) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
+def probe_crops(template: AlignmentTemplate) -> dict[str, Image]:
+    """What engines are compared on: kind of data → (n, size, size) uint8 crops, always the same."""
     rng = np.random.default_rng(_PROBE_SEED)
     return {
         "rendered faces": face_crops(_PROBES, template, rng),

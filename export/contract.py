@@ -1,0 +1,78 @@
+"""What somebody else's network means: the file that `roomtone export adopt` and a factory's export are given.
+
+name = "mini-xception"
+labels = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+trained_on = "FER2013; github.com/oarriaga/face_classification, MIT"
+
+[input]
+size_px = 64
+channels = 1
+scale = 0.00784313725     # 1 / 127.5: value = scale * pixel + offset
+offset = -1.0
+
+[output]
+values = "probabilities"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge_runtime.errors import ConfigurationError, Fault
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class InputContract(_Part):
+    """How the network wants a face: a square of grey values, repeated over the channels."""
+
+    tensor: str | None = None
+    size_px: int = Field(ge=8, le=1024)
+    channels: Literal[1, 3] = 1
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class OutputContract(_Part):
+    """What it gives."""
+
+    tensor: str | None = None
+    values: Literal["logits", "probabilities"] = "logits"
+
+
+class Contract(_Part):
+    """The whole file; labels in the order of the outputs, by the names that roomtone knows."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    version: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$")
+    labels: tuple[str, ...] = Field(min_length=2)
+    trained_on: str = Field(min_length=1)
+    template: Literal["p1", "loose"] = "loose"
+    readable_width_px: int = Field(32, ge=16)
+    input: InputContract
+    output: OutputContract = OutputContract()
+
+
+def read_contract(path: Path) -> Contract:
+    """Reads and checks a contract; all faults at once.
+
+    Raises:
+        ConfigurationError: it is missing, no TOML, or has faults.
+    """
+    hint = "the keys are explained in docs/models.md, “Somebody else's network”"
+    try:
+        return Contract.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigurationError(str(path), [Fault("", f"cannot be read as TOML: {exc}")], hint=hint) from exc
+    except ValidationError as exc:
+        faults = [
+            Fault(".".join(map(str, item["loc"])), item["msg"]) for item in exc.errors(include_url=False)
+        ]
+        raise ConfigurationError(str(path), faults, hint=hint) from exc

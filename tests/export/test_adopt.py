@@ -1,0 +1,152 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_runtime.config import InferenceSection
+from edge_runtime.errors import ConfigurationError
+from edge_runtime.inference.classifier import softmax
+from edge_runtime.inference.opening import open_engine
+from export.adopt import Adoption, AdoptionError, adopt
+
+MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
+LABELS = '["sad", "happy", "neutral"]'
+CONTRACT = """
+name = "{name}"
+labels = {labels}
+trained_on = "rendered faces"
+[input]
+size_px = {size}
+channels = {channels}
+layout = "{layout}"
+scale = 0.5
+offset = -3.0
+[output]
+values = "probabilities"
+"""
+
+
+def write_contract(folder: Path, **changes: object) -> Path:
+    values = {"name": "foreign", "labels": LABELS, "size": 48, "channels": 1, "layout": "NCHW"} | changes
+    path = folder / "contract.toml"
+    path.write_text(CONTRACT.format(**values))
+    return path
+
+
+def foreign(shape: list[object], *, domain: str = "", opset: int = 13) -> onnx.ModelProto:
+    """Means over rows of the first channel's first 3 rows → softmax: what it gives can be worked out by hand."""
+    axis = 1 if shape[-1] != 3 else 3
+    nodes = [
+        helper.make_node("ReduceMean", ["face"], ["plane"], "mean", axes=[axis], keepdims=0),
+        helper.make_node("ReduceMean", ["plane"], ["rows"], "rows", axes=[2], keepdims=0),
+        helper.make_node("Gemm", ["rows", "weights"], ["scores"], "gemm"),
+        helper.make_node("Softmax", ["scores"], ["shares"], "softmax", axis=1, domain=domain),
+    ]
+    size = 48
+    weights = np.zeros((size, 3), np.float32)
+    weights[[4, 20, 40], [0, 1, 2]] = 0.02
+    graph = helper.make_graph(
+        nodes,
+        "foreign",
+        [helper.make_tensor_value_info("face", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("shares", TensorProto.FLOAT, [shape[0], 3])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes"),
+    [
+        (["batch", 1, 48, 48], {}),
+        (["batch", 3, 48, 48], {"channels": 3}),
+        (["batch", 48, 48, 3], {"channels": 3, "layout": "NHWC"}),
+    ],
+    ids=["grey", "colour", "channels last"],
+)
+def test_what_the_bundle_says_is_what_the_network_says_of_a_scaled_face(
+    shape: list[object], changes: dict[str, object], tmp_path: Path
+) -> None:
+    onnx.save(foreign(shape), tmp_path / "foreign.onnx")
+    found = adopt(tmp_path / "foreign.onnx", write_contract(tmp_path, **changes), tmp_path / "bundle")
+    crops = np.random.default_rng(0).integers(0, 256, (3, 96, 96), np.uint8)
+    logits = open_engine(found.bundle, InferenceSection()).engine.logits(crops)
+    # Halving a picture bilinearly averages each 2×2 pixels.
+    small = crops.astype(np.float64).reshape(3, 48, 2, 48, 2).mean(axis=(2, 4))
+    scores = 0.02 * (0.5 * small.mean(axis=2) - 3)[:, [4, 20, 40]]
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert softmax(logits, 1.0) == pytest.approx(shares, abs=1e-4)
+
+
+def adopted_from(folder: Path, model: onnx.ModelProto, **changes: object) -> Adoption:
+    onnx.save(model, folder / "foreign.onnx")
+    return adopt(folder / "foreign.onnx", write_contract(folder, **changes), folder / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "problem"),
+    [
+        (foreign(["batch", 1, 48, 48]), {"labels": '["sad", "happy"]'}, "the contract wants a batch of"),
+        (foreign(["batch", 1, 48, 48]), {"size": 64}, "the contract wants a batch of"),
+        (foreign([1, 1, 48, 48]), {}, "has a fixed batch of 1"),
+        (foreign(["batch", 1, 48, 48], domain="acme"), {}, "acme::Softmax"),
+        (foreign(["batch", 1, 48, 48], opset=11), {}, "opset 11"),
+    ],
+    ids=["labels", "size", "fixed batch", "custom operator", "old opset"],
+)
+def test_a_network_that_does_not_fit_is_refused_and_leaves_nothing(
+    model: onnx.ModelProto, changes: dict[str, object], problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AdoptionError, match=problem):
+        adopted_from(tmp_path, model, **changes)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["contract.toml", "foreign.onnx"]
+
+
+def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
+    onnx.save(
+        foreign(["batch", 1, 48, 48]),
+        tmp_path / "foreign.onnx",
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(AdoptionError, match=r"weights\.bin"):
+        adopt(tmp_path / "foreign.onnx", write_contract(tmp_path), tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"labels": '["sad", "puzzled", "neutral"]'}, "puzzled"),
+        ({"name": "No Name"}, "name"),
+        ({"channels": 2}, "channels"),
+    ],
+    ids=["unknown label", "name", "channels"],
+)
+def test_a_contract_with_faults_is_refused(changes: dict[str, object], problem: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        adopted_from(tmp_path, foreign(["batch", 1, 48, 48]), **changes)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("file", "changes", "parameters"),
+    [
+        ("fer2013_mini_XCEPTION.102-0.66.onnx", {"size": 64}, 58_000),
+        ("face_api_expression.onnx", {"size": 112, "channels": 3}, 320_000),
+    ],
+    ids=["mini_XCEPTION", "face-api.js"],
+)
+def test_published_networks_are_adopted(
+    file: str, changes: dict[str, object], parameters: int, tmp_path: Path
+) -> None:
+    if not (MODELS / file).is_file():
+        pytest.skip(f"{MODELS / file} is not here")
+    labels = '["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]'
+    found = adopt(MODELS / file, write_contract(tmp_path, labels=labels, **changes), tmp_path / "bundle")
+    assert found.bundle.manifest.architecture.parameters == pytest.approx(parameters, rel=0.1)
+    assert {check.report.backend for check in found.variants} == {"onnxruntime", "openvino"}
