@@ -195,3 +195,12 @@ def test_one_core_is_enough(tiny_original: Path):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["frames"] == 40
+
+
+def test_a_camera_has_its_own_process_and_its_frames_an_age(mjpeg_camera, tiny_original: Path):
+    done = profile("--source", mjpeg_camera.url, "--bundle", str(tiny_original), "--seconds", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["threads"]["camera process"] > 0
+    assert 0 < report["latency"]["p50_ms"] <= report["latency"]["p95_ms"] < 4000
+    assert "decode" not in {stage["stage"] for stage in report["stages"]}
