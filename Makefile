@@ -22,8 +22,8 @@ check: $(VENV)/.dev  ## style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## the loop against the plain loop, ratios of one run
-	$(BIN)/python tests/bench/loop.py
+bench: $(VENV)/.dev  ## the loop against plain loops and the floor, ratios of one run: BENCH='--rounds 5 --plot docs/benchmarks.png'
+	$(BIN)/python tests/bench/loop.py $(BENCH)
 
 bench-fleet: $(VENV)/.dev  ## 1,000 simulated devices, one mosquitto, one collector: is anything lost, and what does it cost?
 	$(BIN)/python tests/bench/fleet.py $(FLEET)

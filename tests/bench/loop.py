@@ -1,8 +1,14 @@
-"""`make bench`: our loop against the plain loop that one writes in an afternoon, in one run, interleaved.
+"""`make bench`: our loop against the loops that one writes in an afternoon, and against the floor; interleaved.
 
-The plain loop scans each frame with OpenCV's default cascade and classifies one face at a time with ONNX Runtime; it is
-given the same network, the same alignment and the same frames. Both must find the faces: recall at IoU 0.3 and
-false boxes per frame stand beside the times. Only ratios of one run mean something: machines are shared.
+    plain           OpenCV's default cascade on each frame, ONNX Runtime, one face at a time
+    plain, batched  the same, a frame's faces in one call
+    roomtone        the runtime's loop with its default settings, decoding counted
+    floor           decoder, detector at our rate and batched network, called bare (edge_runtime.profiler.floor)
+
+All are given the same network. Only ratios of one run mean something: machines are shared. Beside the ratio of wall
+times stands that of processor times, which other programs disturb less; intervals are the least and the greatest of the
+rounds. Equal work is shown by recall at IoU 0.3 and by the classes: for each track and window, does our loop say what
+the batched plain loop says?
 """
 
 from __future__ import annotations
@@ -11,93 +17,151 @@ import argparse
 import json
 import statistics
 import sys
-import time
+from collections import defaultdict
 from pathlib import Path
 
 import cv2
-import numpy as np
+from loops import Cost, Decisions, Score, our_loop, plain_loop
 
-from edge_runtime.analysis import RoomAnalysis
+from edge_runtime.board import read_board
 from edge_runtime.bundle import Bundle, default_bundle_path, open_bundle
-from edge_runtime.config import Config, InferenceSection, trial_config
-from edge_runtime.faces.alignment import align
-from edge_runtime.faces.detection import intersection_over_union
-from edge_runtime.faces.finder import Faces
-from edge_runtime.faces.pupils import PupilFinder
-from edge_runtime.faces.view import FrameView
+from edge_runtime.config import CameraSection, InferenceSection, trial_config
 from edge_runtime.frames.film import Film
 from edge_runtime.frames.frame import EndOfSource, Frame
 from edge_runtime.inference.engine import Engine
 from edge_runtime.inference.opening import open_engine
+from edge_runtime.profiler.floor import measure_floor
 
-ROUNDS = 3
-PLAIN_FRAMES = 12  # of each round: the plain loop takes its time
-
-
-class Score:
-    """Counts hits, misses and false boxes against the clip's truth."""
-
-    def __init__(self, truth: list[list[list[float]]]) -> None:
-        self._truth = truth
-        self.faces = self.hits = self.false = self.frames = 0
-
-    def add(self, index: int, boxes_xyxy: np.ndarray) -> None:
-        """Compares one frame's boxes."""
-        truth = np.array(self._truth[index], np.float32)
-        truth[:, 2:] += truth[:, :2]
-        overlap = intersection_over_union(truth, boxes_xyxy.astype(np.float32).reshape(-1, 4))
-        self.frames += 1
-        self.faces += len(truth)
-        if overlap.size:
-            self.hits += int((overlap.max(axis=1) >= 0.3).sum())
-            self.false += int((overlap.max(axis=0) < 0.3).sum())
-
-    def __str__(self) -> str:
-        return f"recall {self.hits / self.faces:.3f}, {self.false / self.frames:.2f} false boxes a frame"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
+CLIPS = {"mosaic": "mosaic_1080p.mp4", "one face": "single_face.mp4", "empty room": "no_face.mp4"}
+LOOPS = ("plain", "plain, batched", "roomtone", "floor")
+WINDOW_S = 5.0
 
 
-def plain_loop(frames: list[tuple[int, Frame]], engine: Engine, bundle: Bundle, score: Score) -> float:
-    """Seconds a frame of the plain loop."""
-    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    pupils = PupilFinder()
-    template = bundle.manifest.alignment.template()
-    begun = time.perf_counter()
-    for index, frame in frames:
-        grey = cv2.cvtColor(frame.image_bgr, cv2.COLOR_BGR2GRAY)
-        hits = cascade.detectMultiScale(grey, 1.1, 3, minSize=(40, 40))
-        boxes = np.array([[x, y, x + w, y + h] for x, y, w, h in hits], np.float32).reshape(-1, 4)
-        for box in boxes:
-            eyes, _ = pupils.find(grey, box[None])
-            engine.logits(align(grey, eyes, template))
-        score.add(index, boxes)
-    return (time.perf_counter() - begun) / len(frames)
-
-
-def our_loop(
-    clip: Path, config: Config, engine: Engine, bundle: Bundle, score: Score
-) -> tuple[float, RoomAnalysis]:
-    """Seconds a frame of the runtime's loop, decoding included, and the analysis with its spans."""
-    with Film(clip) as film, RoomAnalysis(config, bundle.manifest, engine) as analysis:
-        find = analysis.finder.find
-        index = 0
-
-        def find_and_score(view: FrameView) -> Faces:
-            faces = find(view)
-            score.add(index, faces.boxes_xyxy)
-            return faces
-
-        analysis.finder.find = find_and_score  # type: ignore[method-assign]
-        begun = time.perf_counter()
-        while True:
-            try:
-                frame = film.read(10.0)
-            except EndOfSource:
-                break
-            if frame is None:
-                continue
-            analysis.process(frame)
+def frames_of(clip: Path, count: int) -> list[tuple[int, Frame]]:
+    """So many frames, evenly over the clip."""
+    with Film(clip) as film:
+        total = 0
+        while _next(film):
+            total += 1
+    wanted = {round(total * (place + 0.5) / count) for place in range(count)}
+    found, index = [], 0
+    with Film(clip) as film:
+        while frame := _next(film):
+            if index in wanted:
+                found.append((index, frame))
             index += 1
-        return (time.perf_counter() - begun) / index, analysis
+    return found
+
+
+def _next(film: Film) -> Frame | None:
+    try:
+        return film.read(60.0)
+    except EndOfSource:
+        return None
+
+
+def bench(clip: Path, bundle: Bundle, engine: Engine, *, rounds: int, plain_frames: int) -> dict:
+    """Costs, recall and agreement of all loops on one clip."""
+    truth_file = clip.with_suffix(".json")
+    truth = json.loads(truth_file.read_text())["boxes_xywh"] if truth_file.exists() else None
+    config = trial_config().model_copy(update={"camera": CameraSection(source=str(clip))})
+    scores = {name: Score(truth) for name in LOOPS}
+    costs: defaultdict[str, list[Cost]] = defaultdict(list)
+    decisions = Decisions(WINDOW_S)
+    frames = frames_of(clip, plain_frames * rounds)
+    for turn in range(rounds):
+        kept = decisions if turn == 0 else None  # all rounds decide the same
+        cost, sizes = our_loop(clip, config, engine, bundle, score=scores["roomtone"], decisions=kept)
+        costs["roomtone"].append(cost)
+        floor = measure_floor(config, bundle, sizes, most_frames=10**6, engine=engine)
+        costs["floor"].append(Cost(floor.wall_ms_per_frame / 1000, floor.cpu_ms_per_frame / 1000))
+        for name, told in (("plain", lambda *_: None), ("plain, batched", decisions.add_plain)):
+            costs[name].append(
+                plain_loop(
+                    frames[turn::rounds],
+                    engine,
+                    bundle,
+                    is_batched=name != "plain",
+                    score=scores[name],
+                    told=told,
+                )
+            )
+    equal, made = decisions.agreement()
+    return {
+        "loops": {
+            name: {
+                "wall_ms": statistics.median(cost.wall_s for cost in costs[name]) * 1000,
+                "cpu_ms": statistics.median(cost.cpu_s for cost in costs[name]) * 1000,
+                "wall_ratio": _ratio([c.wall_s for c in costs["plain"]], [c.wall_s for c in costs[name]]),
+                "cpu_ratio": _ratio([c.cpu_s for c in costs["plain"]], [c.cpu_s for c in costs[name]]),
+                "recall": scores[name].recall,
+                "false_per_frame": scores[name].false / scores[name].frames if scores[name].faces else None,
+                "boxes_per_frame": scores[name].boxes / max(scores[name].frames, 1),
+            }
+            for name in LOOPS
+        },
+        "decisions": made,
+        "equal_decisions": equal,
+        "plain_with_itself": decisions.plain_with_itself(),
+        "share_of_floor": _ratio([c.cpu_s for c in costs["floor"]], [c.cpu_s for c in costs["roomtone"]]),
+    }
+
+
+def _ratio(above: list[float], below: list[float]) -> list[float]:
+    """Median, least and greatest of the rounds' ratios."""
+    ratios = [a / b for a, b in zip(above, below, strict=True)]
+    return [statistics.median(ratios), min(ratios), max(ratios)]
+
+
+def table(results: dict[str, dict]) -> str:
+    """The results as Markdown."""
+    lines = []
+    for clip, result in results.items():
+        lines += [
+            f"**{clip}**",
+            "",
+            "| loop | wall ms | CPU ms | × plain, wall | × plain, CPU | recall | false/frame | boxes/frame |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for name, row in result["loops"].items():
+            ratios = ("{:.1f} ({:.1f}–{:.1f})".format(*row[key]) for key in ("wall_ratio", "cpu_ratio"))
+            found = (
+                ("–", "–")
+                if row["recall"] is None
+                else (f"{row['recall']:.3f}", f"{row['false_per_frame']:.2f}")
+            )
+            boxes = "–" if name == "floor" else f"{row['boxes_per_frame']:.1f}"
+            cells = (f"{row['wall_ms']:.1f}", f"{row['cpu_ms']:.1f}", *ratios, *found, boxes)
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+        equal = (
+            f"{result['equal_decisions']} of {result['decisions']} classes of a track in a window are equal "
+            "(the plain loop's even and odd frames: {} of {})".format(*result["plain_with_itself"])
+        )
+        share = "{:.2f} ({:.2f}–{:.2f})".format(*result["share_of_floor"])
+        lines += ["", f"{equal}; the floor is {share} of our processor time.", ""]
+    return "\n".join(lines)
+
+
+def plot(results: dict[str, dict], path: Path) -> None:
+    """Processor time of a frame, each loop and clip."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 3.2), layout="constrained")
+    for place, name in enumerate(LOOPS):
+        values = [result["loops"][name]["cpu_ms"] for result in results.values()]
+        bars = axes.barh([row + 0.2 * place for row in range(len(values))], values, 0.18, label=name)
+        axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    axes.set_yticks([row + 0.3 for row in range(len(results))], list(results))
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel("processor time of a frame, ms (logarithmic)")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
 
 
 def main() -> int:
@@ -105,39 +169,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    shared = Path(__file__).resolve().parents[3] / "shared" / "data"
-    parser.add_argument("--clip", type=Path, default=shared / "videos" / "mosaic_1080p.mp4")
+    parser.add_argument("--clip", type=Path, help="only this one (its truth beside it, .json, if known)")
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--plain-frames", type=int, default=12, help="of each round: the plain loops take long"
+    )
+    parser.add_argument("--plot", type=Path, help="picture to write, .png")
+    parser.add_argument("--json", type=Path, help="results to write")
     arguments = parser.parse_args()
-    if not arguments.clip.exists():
-        print(
-            f"no clip at {arguments.clip}; give one with --clip (its truth beside it, .json)", file=sys.stderr
-        )
+    clips = (
+        {arguments.clip.stem: arguments.clip} if arguments.clip else {k: SHARED / v for k, v in CLIPS.items()}
+    )
+    if missing := [str(clip) for clip in clips.values() if not clip.exists()]:
+        print(f"no clip at {', '.join(missing)}; give one with --clip", file=sys.stderr)
         return 1
-    cv2.setNumThreads(trial_config().faces.scan_threads)  # the same for both
-    truth = json.loads(arguments.clip.with_suffix(".json").read_text())["boxes_xywh"]
+    cv2.setNumThreads(trial_config().faces.scan_threads)  # the same for all
     bundle = open_bundle(arguments.bundle)
     engine = open_engine(bundle, InferenceSection()).engine
-    with Film(arguments.clip) as film:
-        frames = [(index, film.read(10.0)) for index in range(PLAIN_FRAMES * ROUNDS)]
-    plain_score, our_score = Score(truth), Score(truth)
-    plain, ours = [], []
-    for turn in range(ROUNDS):
-        part = [(i, frame) for i, frame in frames[turn::ROUNDS] if frame is not None]
-        plain.append(plain_loop(part, engine, bundle, plain_score))
-        seconds, analysis = our_loop(arguments.clip, trial_config(), engine, bundle, our_score)
-        ours.append(seconds)
-    ratios = [p / o for p, o in zip(plain, ours, strict=True)]
-    print(f"{'':24}{'ms a frame':>12}{'frames/s':>10}")
-    for name, seconds, score in (("plain loop", plain, plain_score), ("roomtone's loop", ours, our_score)):
-        middle = statistics.median(seconds)
-        print(f"{name:24}{middle * 1000:12.1f}{1 / middle:10.1f}   {score}")
-    print(
-        f"ratio {statistics.median(ratios):.1f} (of {ROUNDS} rounds: {min(ratios):.1f} to {max(ratios):.1f})"
-    )
-    print("\nstages of the last round, ms       p50      p95      p99")
-    for stage, times in sorted(analysis.spans.percentiles().items()):
-        print(f"  {stage:28}{times.p50_ms:9.2f}{times.p95_ms:9.2f}{times.p99_ms:9.2f}")
+    results = {}
+    for name, clip in clips.items():
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        results[name] = bench(
+            clip, bundle, engine, rounds=arguments.rounds, plain_frames=arguments.plain_frames
+        )
+    report = engine.report
+    print(f"{read_board()}; {report.backend} {report.precision}, {report.threads} thread\n\n{table(results)}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    if arguments.plot:
+        plot(results, arguments.plot)
     return 0
 
 
