@@ -4,10 +4,16 @@ In the order in which data flows:
 
     frames/      cameras, films, the simulated classroom          → Frame
     faces/       detection, following, pupils, alignment, quality → Faces, Crops
+    features/    what a network may want beside the crop
     inference/   ONNX Runtime and OpenVINO behind one protocol    → Probabilities
-    room/        smoothing, windows, privacy                      → RoomWindow
+    room/        smoothing, windows, privacy                      → RoomWindow, ProtectedWindow
     publishing/  payloads, outbox, MQTT client                    → the broker
-    agent.py     the loop that joins them; cli.py the command
+    agent.py     the loop that joins them; cli.py and commands/ the command
+
+Around the loop: `updates/` brings new bundles, `provisioning/` sets a device up and says what is wrong with it,
+`survey/` judges a camera's place, `profiling/` and `profiler/` tell where the time goes. On a server: `history/` keeps
+what was published, `alerts/` and `dashboard/` show it, `fleet/` rolls bundles out, `simulated_fleet/` stands in for a
+school.
 
 `bundle.py` is the contract between a trained network and the device, `config.py` the one configuration, `errors.py`
 the one exception tree. Nothing here imports torch, onnx or nncf.

@@ -287,9 +287,7 @@ class Agent:
                 self._spans.gauge("latency_ms", (time.monotonic() - frame.timestamp_s) * 1000)
         elif source.has_monotonic_clock:
             self._emit(self._analysis.advance(time.monotonic()))
-        if (
-            frame is not None or not source.online
-        ):  # known to be away, the camera is waited for: nothing hangs
+        if frame is not None or not source.online:  # a camera that is known to be away is waited for
             self._manager.alive()
         return True
 

@@ -6,9 +6,10 @@
         publisher.publish_stats(stats)
 
 One thread of its own connects, sends and waits; the pipeline's calls only leave something for it and wake
-it. What it sends is of three kinds. *Events* come from the outbox, in order, and leave it on their PUBACK
+it. What it sends is of four kinds. *Events* come from the outbox, in order, and leave it on their PUBACK
 (see `drain`). *Retained values* (availability, info, status, enabled/state, context/state, state, discovery) are sent
-on every new connection (see `retained`). *Stats* go out once, the latest only.
+on every new connection (see `retained`). *Stats* go out once, the latest only. *Responses* answer requests. What the
+device is told comes the other way (see `inbox`).
 
 The runtime goes on without a broker: what is wrong with it is in `last_problem`, and logged once per change.
 """
@@ -27,15 +28,16 @@ from edge_runtime.config import MqttSection
 from edge_runtime.errors import BrokerError, BrokerRefusedError
 from edge_runtime.publishing.connection import Answer, Connection, Message, Protocol
 from edge_runtime.publishing.credentials import Credentials
-from edge_runtime.publishing.discovery import BIRTH, Discovery
+from edge_runtime.publishing.discovery import Discovery
 from edge_runtime.publishing.drain import Drain
 from edge_runtime.publishing.endpoint import Endpoint, topic_refusal
 from edge_runtime.publishing.fallback import ProtocolChoice
+from edge_runtime.publishing.inbox import Inbox
 from edge_runtime.publishing.outbox import Outbox
 from edge_runtime.publishing.pacing import Backoff
 from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Response, Stats, encode
 from edge_runtime.publishing.retained import RetainedValues
-from edge_runtime.publishing.topics import COMMANDS, DELIVERY, Command, Leaf, Role, Topics
+from edge_runtime.publishing.topics import DELIVERY, Command, Leaf, Role, Topics
 
 log = logging.getLogger(__name__)
 
@@ -122,19 +124,10 @@ class Publisher:
         refused_retry_s: float = 60.0,
     ) -> None:
         self._endpoint = Endpoint.from_section(mqtt, credentials)
-        self._topics, self._outbox, self._info, self._on_enabled = topics, outbox, info, on_enabled
-        self._discovery = discovery
-        self._on_context = on_context
-        self._obeyed: dict[str, Callable[[Message], None]] = {
-            topics.enabled_set: self._obey_enabled,
-            topics.context_set: self._obey_context,
-        }
+        self._topics, self._outbox, self._info, self._discovery = topics, outbox, info, discovery
+        self._inbox = Inbox(topics, on_enabled=on_enabled, on_context=on_context, on_request=on_request)
         if discovery is not None:
-            self._obeyed[discovery.status_topic] = self._obey_birth
-        if on_request is not None:
-            self._obeyed |= {
-                topics.request(command): self._taker(command, on_request) for command in COMMANDS
-            }
+            self._inbox.listen_for_birth(discovery.status_topic, self._publish_discovery)
         self._ack_timeout_s = ack_timeout_s
         self._choice = ProtocolChoice(mqtt.protocol)
         self._backoff = Backoff(reconnect_min_s, reconnect_max_s)
@@ -143,7 +136,6 @@ class Publisher:
         self._stats: deque[bytes] = deque(maxlen=1)
         self._responses: deque[Response] = deque(maxlen=MAX_RESPONSES)
         self._info_changed = threading.Event()
-        self._commands: deque[Message] = deque()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._progress = threading.Condition()
@@ -154,7 +146,7 @@ class Publisher:
         self._problem: BrokerError | None = None
         self._refused_topics: dict[str, BrokerRefusedError] = {}
         self._connections = self._failed_attempts = self._unanswered = 0
-        self._ignored_commands = self._callback_errors = 0
+        self._callback_errors = 0
 
     def start(self) -> None:
         """Begins to connect, in the background."""
@@ -274,8 +266,10 @@ class Publisher:
             refused=self._drain.refused,
             resent=self._drain.resent,
             unanswered=self._unanswered,
-            ignored_commands=self._ignored_commands,
-            callback_errors=self._callback_errors + (connection.callback_errors if connection else 0),
+            ignored_commands=self._inbox.ignored,
+            callback_errors=self._callback_errors
+            + self._inbox.stumbles
+            + (connection.callback_errors if connection else 0),
         )
 
     def _run(self) -> None:
@@ -285,7 +279,7 @@ class Publisher:
                 client_id=self._topics.base.replace("/", "-"),
                 protocol=self._choice.protocol,
                 wake=self._wake.set,
-                on_message=self._on_command,
+                on_message=self._on_message,
                 will=(self._topics.availability, OFFLINE),
             )
             try:
@@ -324,7 +318,7 @@ class Publisher:
         self._refused_topics.clear()
         self._drain.begin()
         self._retained.begin()
-        asked = {connection.subscribe(topic): topic for topic in self._obeyed}
+        asked = {connection.subscribe(topic): topic for topic in self._inbox.topics}
         self._retained.put(self._topics.availability, ONLINE)
         self._publish_info()
         self._publish_discovery()
@@ -332,7 +326,7 @@ class Publisher:
             self._wake.clear()  # before looking, so that what comes meanwhile wakes the wait below
             self._take_answers(connection)
             self._take_subscribe_answers(connection, asked)
-            self._obey_commands()
+            self._inbox.obey()
             if self._info_changed.is_set():
                 self._info_changed.clear()
                 self._publish_info()
@@ -370,10 +364,7 @@ class Publisher:
     def _send(self, connection: Connection) -> None:
         """Sends what is due, as far as the broker takes unacknowledged publications."""
         room = self._most_in_flight(connection) - len(self._in_flight)
-        for value in self._retained.take(room):
-            mid = connection.publish(value.topic, value.payload, qos=1, retain=True, expiry_s=value.expiry_s)
-            self._in_flight[mid] = value.topic, time.monotonic()
-            room -= 1
+        room -= self._send_retained(connection, room)
         self._send_stats(connection)
         self._send_responses(connection)
         delivery = DELIVERY[Leaf.EMOTION]
@@ -381,6 +372,14 @@ class Publisher:
             mid = connection.publish(row.topic, row.payload, qos=delivery.qos, retain=delivery.retain)
             self._in_flight[mid] = row.topic, time.monotonic()
             self._drain.sent(mid, row)
+
+    def _send_retained(self, connection: Connection, limit: int) -> int:
+        """Sends values that the broker does not have yet; returns how many."""
+        values = self._retained.take(limit)
+        for value in values:
+            mid = connection.publish(value.topic, value.payload, qos=1, retain=True, expiry_s=value.expiry_s)
+            self._in_flight[mid] = value.topic, time.monotonic()
+        return len(values)
 
     def _send_stats(self, connection: Connection) -> None:
         while self._stats:
@@ -422,49 +421,9 @@ class Publisher:
             self._refused_topics[topic] = problem
             log.error("%s (%s)", problem, problem.hint)
 
-    def _on_command(self, message: Message) -> None:
-        self._commands.append(message)
+    def _on_message(self, message: Message) -> None:
+        self._inbox.take(message)
         self._wake.set()
-
-    def _obey_commands(self) -> None:
-        while self._commands:
-            command = self._commands.popleft()
-            try:
-                self._obeyed[command.topic](command)
-            except Exception:
-                self._callback_errors += 1
-                log.exception("the command %.40r on %s could not be obeyed", command.payload, command.topic)
-
-    def _obey_enabled(self, command: Message) -> None:
-        if command.payload in (b"ON", b"OFF"):
-            self._on_enabled(command.payload == b"ON")
-        else:
-            self._ignored_commands += 1
-            log.warning("%s: %.40r is neither ON nor OFF", command.topic, command.payload)
-
-    def _obey_context(self, command: Message) -> None:
-        try:
-            self._on_context(command.payload.decode())
-        except ValueError as exc:
-            self._ignored_commands += 1
-            log.warning("%s: %.200s", command.topic, exc)
-
-    def _taker(
-        self, command: Command, on_request: Callable[[Command, bytes], None]
-    ) -> Callable[[Message], None]:
-        def take(message: Message) -> None:
-            if message.is_retained:  # it would be asked again on every connection
-                self._ignored_commands += 1
-                log.warning("%s: a retained request is not answered; clear it", message.topic)
-            else:
-                on_request(command, message.payload)
-
-        return take
-
-    def _obey_birth(self, message: Message) -> None:
-        """Home Assistant has started; what is retained of an earlier start was answered by the connection itself."""
-        if message.payload == BIRTH and not message.is_retained:
-            self._publish_discovery()
 
     def _is_unanswered(self, connection: Connection) -> bool:
         first = next(iter(self._in_flight.values()), None)
@@ -482,13 +441,7 @@ class Publisher:
             self._wake.clear()
             self._take_answers(connection)
             room = self._most_in_flight(connection) - len(self._in_flight)
-            last_values = self._retained.take(room)
-            for value in last_values:
-                mid = connection.publish(
-                    value.topic, value.payload, qos=1, retain=True, expiry_s=value.expiry_s
-                )
-                self._in_flight[mid] = value.topic, time.monotonic()
-            has_sent = room > len(last_values)
+            has_sent = self._send_retained(connection, room) < room
             if self._in_flight:
                 self._wake.wait(0.1)
 

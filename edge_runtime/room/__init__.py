@@ -6,6 +6,7 @@
     aggregation.py  tumbling windows; each track counts once          → RoomWindow
     privacy.py      minimum group, rounding, bands                    → ProtectedWindow
     index.py        P3's classroom activity and grade
+    episodes.py     what lasted over several windows                  → EpisodeStep
     window.py       the two values
 
 In use:

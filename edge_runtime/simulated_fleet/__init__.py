@@ -6,6 +6,7 @@ In the order in which data flows:
     device.py      windows through the real privacy stage to payloads                 → SimulatedDevice
     connections.py thousands of MQTT connections in one thread                        → FleetConnections
     running.py     `roomtone simulate fleet`: devices and connections on one clock    → run_fleet
+    showing.py     the same in a terminal
     backfill.py    the same devices' past, straight into a history store              → backfill
 
 What a window holds is made up; all that happens to it afterwards is the device's own code.
