@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
+from edge_runtime.commands.broker_options import BrokerUrl, CaFile, ClientCert, ClientKey, mqtt_section
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def collect(
-    broker: Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")],
+    broker: BrokerUrl,
     store: Annotated[
         str | None,
         typer.Option(
@@ -34,11 +36,9 @@ def collect(
     ] = 60,
     keep_stats_days: Annotated[float, typer.Option(min=1, help="devices' health")] = 14,
     keep_hours_days: Annotated[float, typer.Option(min=1, help="hourly means")] = 400,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
-    ] = None,
-    client_cert: Annotated[Path | None, typer.Option(help="our certificate, PEM")] = None,
-    client_key: Annotated[Path | None, typer.Option(help="our private key, PEM")] = None,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="end after so long; else with Ctrl-C")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="the counters as a JSON line each minute")] = False,
 ) -> None:
@@ -54,14 +54,11 @@ def collect(
     roomtone collect --broker mqtts://broker.school --store postgresql://roomtone@db.school/roomtone --group night
     """
     from edge_runtime.commands.foreground import ends_on_sigterm
-    from edge_runtime.commands.overrides import override
-    from edge_runtime.config import Config
     from edge_runtime.history.collecting import collect as collect_events
     from edge_runtime.history.store import Retention, default_url, open_store
     from edge_runtime.publishing.credentials import load_credentials
 
-    files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
-    mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
+    mqtt = mqtt_section(broker, ca_file, client_cert, client_key)
     retention = Retention(windows=keep_days, stats=keep_stats_days, hours=max(keep_hours_days, keep_days))
     credentials = load_credentials()
     with ExitStack() as stack:

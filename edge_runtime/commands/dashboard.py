@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from edge_runtime.commands.broker_options import BrokerUrl, CaFile, ClientCert, ClientKey, mqtt_section
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def dashboard(
-    broker: Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")],
+    broker: BrokerUrl,
     store: Annotated[
         str | None,
         typer.Option(
@@ -43,11 +45,9 @@ def dashboard(
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="serve https: the page's certificate, PEM")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="its private key, PEM")] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
-    ] = None,
-    client_cert: Annotated[Path | None, typer.Option(help="our certificate, PEM")] = None,
-    client_key: Annotated[Path | None, typer.Option(help="our private key, PEM")] = None,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
 ) -> None:
     r"""Shows all rooms that publish on a broker, in a browser.
 
@@ -60,14 +60,11 @@ def dashboard(
     roomtone dashboard --broker mqtt://localhost --user-header X-Forwarded-User   # behind a proxy that asks
     """
     from edge_runtime.alerts.rules import load_rules
-    from edge_runtime.commands.overrides import override
-    from edge_runtime.config import Config
     from edge_runtime.dashboard.access import Access, bind_address, read_token
     from edge_runtime.dashboard.service import DashboardSettings, chosen_store, serve, tls_files
     from edge_runtime.publishing.credentials import load_credentials
 
-    files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
-    mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
+    mqtt = mqtt_section(broker, ca_file, client_cert, client_key)
     access = Access.chosen(
         token=None if token_file is None else read_token(token_file), user_header=user_header, proxies=proxy
     )

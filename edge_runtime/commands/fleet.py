@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_runtime.commands.broker_options import BrokerUrl, CaFile, ClientCert, ClientKey, mqtt_section
+
 if TYPE_CHECKING:
     from edge_runtime.fleet.link import FleetLink
     from edge_runtime.fleet.rollout import Rollout
@@ -20,24 +22,16 @@ app = typer.Typer(
     help="Roll a bundle out to all devices of a broker, group by group; see what they run.",
     no_args_is_help=True,
 )
-_Broker = Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")]
-_Ca = Annotated[Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")]
-_Cert = Annotated[Path | None, typer.Option(help="our certificate, PEM")]
-_Key = Annotated[Path | None, typer.Option(help="our private key, PEM")]
 _Devices = Annotated[str, typer.Option(help="shell pattern of SITE/ROOM/DEVICE: which devices are meant")]
 _Listen = Annotated[float, typer.Option(min=0.1, help="time to find the devices that are there, s")]
 _Json = Annotated[bool, typer.Option("--json", help="machine-readable")]
 
 
 def _link(broker: str, ca_file: Path | None, cert: Path | None, key: Path | None, devices: str) -> FleetLink:
-    from edge_runtime.commands.overrides import override
-    from edge_runtime.config import Config
     from edge_runtime.fleet.link import FleetLink
     from edge_runtime.publishing.credentials import load_credentials
 
-    files = {"ca_file": ca_file, "client_cert": cert, "client_key": key}
-    mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
-    return FleetLink(mqtt, load_credentials(), devices)
+    return FleetLink(mqtt_section(broker, ca_file, cert, key), load_credentials(), devices)
 
 
 def _share(value: str) -> float:
@@ -50,7 +44,7 @@ def _share(value: str) -> float:
 @app.command()
 def rollout(
     bundle: Annotated[str, typer.Option(help="NAME@VERSION, or an https url of a signed bundle's archive")],
-    broker: _Broker,
+    broker: BrokerUrl,
     groups: Annotated[
         str, typer.Option(help="who is first: NAME=N% or NAME=N, in order, and rest")
     ] = "canary=5%,rest",
@@ -81,9 +75,9 @@ def rollout(
     ] = None,
     devices: _Devices = "*",
     listen: _Listen = 3.0,
-    ca_file: _Ca = None,
-    client_cert: _Cert = None,
-    client_key: _Key = None,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
     as_json: _Json = False,
 ) -> None:
     r"""Brings a bundle to all devices, first to a few of them; goes on with a rollout that was interrupted.
@@ -140,12 +134,12 @@ def rollout(
 @app.command()
 def abort(
     state: Annotated[Path, typer.Option(help="file of the rollout")],
-    broker: _Broker,
+    broker: BrokerUrl,
     answer_timeout: Annotated[float, typer.Option(min=0.1, help="time for an answer, s")] = 30.0,
     listen: _Listen = 3.0,
-    ca_file: _Ca = None,
-    client_cert: _Cert = None,
-    client_key: _Key = None,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
     as_json: _Json = False,
 ) -> None:
     r"""Ends a rollout and rolls back every device on which it activated the bundle.
@@ -166,12 +160,12 @@ def abort(
 
 @app.command()
 def status(
-    broker: _Broker,
+    broker: BrokerUrl,
     devices: _Devices = "*",
     listen: _Listen = 3.0,
-    ca_file: _Ca = None,
-    client_cert: _Cert = None,
-    client_key: _Key = None,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
     as_json: _Json = False,
 ) -> None:
     r"""Shows every device: whether it is there, its health, the bundle it runs, and its update.

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from edge_runtime.commands.broker_options import BrokerUrl, CaFile, ClientCert, ClientKey, mqtt_section
+
 app = typer.Typer(
     add_completion=False,
     help="The published contract: JSON Schemas, AsyncAPI; clear what a device left on a broker.",
@@ -83,12 +85,10 @@ def forget(
     device: Annotated[
         str, typer.Argument(metavar="DEVICE", help="site/room/device, or its end if that is clear")
     ],
-    broker: Annotated[str, typer.Option(help="mqtt://host[:port] or mqtts://host[:port]")],
-    ca_file: Annotated[
-        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
-    ] = None,
-    client_cert: Annotated[Path | None, typer.Option(help="our certificate, PEM")] = None,
-    client_key: Annotated[Path | None, typer.Option(help="our private key, PEM")] = None,
+    broker: BrokerUrl,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
     prefix: Annotated[str, typer.Option(help="Home Assistant's discovery prefix")] = "homeassistant",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     force: Annotated[bool, typer.Option("--force", help="also a device that is online")] = False,
@@ -105,8 +105,6 @@ def forget(
     """
     import json
 
-    from edge_runtime.commands.overrides import override
-    from edge_runtime.config import Config
     from edge_runtime.errors import DeviceOnlineError
     from edge_runtime.publishing.credentials import load_credentials
     from edge_runtime.publishing.endpoint import Endpoint
@@ -114,8 +112,7 @@ def forget(
 
     if as_json and not yes:
         raise typer.BadParameter("--json cannot ask; add --yes")
-    files = {"ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
-    mqtt = override(Config(), {"mqtt": {"url": broker, **files}}).mqtt
+    mqtt = mqtt_section(broker, ca_file, client_cert, client_key)
     with BrokerMemory(Endpoint.from_section(mqtt, load_credentials()), mqtt.protocol) as memory:
         try:
             remains = memory.of_device(device, prefix=prefix)

@@ -6,10 +6,11 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edge_runtime.commands.broker_options import CaFile, mqtt_section
 
 if TYPE_CHECKING:
     from edge_runtime.bundle import Bundle
@@ -46,9 +47,7 @@ def fleet(
     store: Annotated[
         str | None, typer.Option(help="for --backfill; SQLite in the state directory if absent")
     ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="authority that signed the broker's certificate, PEM")
-    ] = None,
+    ca_file: CaFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="the totals as JSON on stdout")] = False,
 ) -> None:
     r"""Runs a fleet of simulated devices: some hot, some without a camera, some with too few people to tell of.
@@ -71,14 +70,12 @@ def fleet(
         _backfill(fleet_members, bundle, _days(backfill), store, interval, seed, as_json)
     if broker is not None:
         from edge_runtime.commands.foreground import ends_on_sigterm
-        from edge_runtime.commands.overrides import override
-        from edge_runtime.config import Config
         from edge_runtime.publishing.credentials import load_credentials
         from edge_runtime.publishing.endpoint import Endpoint
         from edge_runtime.simulated_fleet.running import FleetPace
         from edge_runtime.simulated_fleet.showing import run_fleet
 
-        mqtt = override(Config(), {"mqtt": {"url": broker, "ca_file": ca_file}}).mqtt
+        mqtt = mqtt_section(broker, ca_file)
         pace = FleetPace(interval_s=interval, stats_s=stats, speed=speed, always_open=not school_hours)
         with ends_on_sigterm() as should_stop:
             run_fleet(
