@@ -95,7 +95,7 @@ def profile(
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False, indent=1))
     else:
-        show(report, Console())
+        show(report, Console(highlight=False))
     if comparison is not None:
         show_comparison(comparison, Console(stderr=as_json))
     # Last of all, so that a full disk costs the files only.

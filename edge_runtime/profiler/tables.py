@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -12,7 +13,8 @@ from edge_runtime.profiler.comparing import Comparison
 from edge_runtime.profiler.report import WAITING, Report
 from edge_runtime.profiling.spans import Spans
 
-_MOST_LAYERS = 12
+_MOST_LAYERS: Final = 12
+_LOOP: Final = "MainThread"
 
 
 def live_table(spans: Spans) -> RenderableType:
@@ -50,7 +52,7 @@ def show(report: Report, console: Console) -> None:
     memory, overhead = report.memory, report.overhead
     lost = ", ".join(f"{count} {reason}" for reason, count in report.drops.items() if count) or "nothing"
     lines = [
-        f"processor time by thread: {threads}",
+        f"processor time by thread: {threads.replace(_LOOP, 'loop')}",
         f"lost: {lost}; decoded frames waiting: {report.queues['decoded_ahead_mean']:.1f}",
         f"memory: {memory['rss_start_mb']:.0f} MB at first, {memory['rss_end_mb']:.0f} at the end, "
         f"{memory['rss_max_mb']:.0f} at most; {memory['page_faults_per_frame']:.0f} page faults and "
@@ -98,11 +100,11 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _stages(report: Report) -> Table:
-    table = _table("stage", "thread", "spans", "p50 ms", "p95", "p99", "max", "own ms/frame", "wall", "cpu")
+    table = _table("stage", "thread", "spans", "p50 ms", "p95", "p99", "max", "a frame", "wall", "cpu")
     for row in report.stages:
         table.add_row(
             _stage(row.stage),
-            row.thread,
+            row.thread.replace(_LOOP, "loop")[:10],
             str(row.count),
             *(f"{ms:.2f}" for ms in (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
             f"{row.self_s * 1000 / report.frames:.2f}",
@@ -110,6 +112,8 @@ def _stages(report: Report) -> Table:
             f"{row.cpu_share:.1%}",
         )
     table.columns[1].justify = "left"
+    table.caption = "ms; “a frame”, wall and cpu are of a stage's own time, without its parts; dim ones wait"
+    table.caption_justify = "left"
     return table
 
 
@@ -140,7 +144,7 @@ def _precisions(found: Iterable[str]) -> str:
 
 
 def _stage(name: str) -> str:
-    return f"[dim]{name} (waiting)[/]" if name in WAITING else name
+    return f"[dim]{name}[/]" if name in WAITING else name
 
 
 def _table(first: str, *others: str) -> Table:

@@ -194,7 +194,8 @@ def main() -> int:
             clip, bundle, engine, rounds=arguments.rounds, plain_frames=arguments.plain_frames
         )
     report = engine.report
-    print(f"{read_board()}; {report.backend} {report.precision}, {report.threads} thread\n\n{table(results)}")
+    runs = f"{bundle.manifest.name} {bundle.manifest.version} on {report.backend} {report.precision}"
+    print(f"{read_board()}; {runs}, {report.threads} thread\n\n{table(results)}")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     if arguments.plot:
