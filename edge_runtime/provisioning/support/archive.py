@@ -43,8 +43,9 @@ Support bundle of roomtone {version}, made {when}.
 In it:
 {parts}
 
-Not in it: pictures, faces, events, passwords, keys. Passwords that this device knows, and what looks like one, are
-replaced by ***. Names of the site, the room, hosts and files are as they are. Look into it before you send it.
+Not in it: pictures, faces, events, passwords, keys, names of people. Passwords that this device knows, what looks like
+one, and the contact and the teacher's agreement of [deployment], are replaced by ***. Names of the site, the room,
+hosts and files are as they are. Look into it before you send it.
 """
 
 

@@ -1,8 +1,8 @@
 """Taking secrets out of text that goes to strangers: what is known to be secret, and what looks like it.
 
-Two nets. *Known*: this device's own passwords and keys, wherever and however they are written (plain, as in a url,
-as in JSON, in HTTP's Basic). *Likely*: urls with credentials, `password = …`, private keys, long runs of
-base64 and lines that are no text, which may be a picture.
+Two nets. *Known*: this device's own passwords and keys, and the people who are named in `[deployment]`, wherever and
+however they are written (plain, as in a url, as in JSON, in HTTP's Basic). *Likely*: urls with credentials,
+`password = …`, private keys, long runs of base64 and lines that are no text, which may be a picture.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def secrets_of(config: Config | None, environ: Mapping[str, str]) -> list[str]:
                 found += [password, _basic(read_credential(f"{who}_username", environ) or "", password)]
     if config is not None:
         found += _of_url(config.camera.source)
+        # People's names are no stranger's business either.
+        found += [config.deployment.contact, config.deployment.teacher_agreement]
     return found
 
 

@@ -23,6 +23,8 @@ CAMERA_PASSWORD = "br0ken@rrow"
 TOKEN = "tok_9f8e7d6c"
 KEY_BODY = "MHcCAQEEIKs1mpleButSecretKeyMaterial"
 OTHERS_PASSWORD = "someone elses"
+CONTACT = "Erika Müller <e.mueller@school.example>"
+AGREEMENT = "Jens Krüger, 2026-09-01"
 
 # Beginnings of picture files and of numpy arrays, plain and in base64.
 PICTURES = (
@@ -49,7 +51,8 @@ def device(tmp_path: Path, mosquitto: Mosquitto, tiny_bundle: Path) -> Path:
     source = f"http://admin:{CAMERA_PASSWORD}@127.0.0.1:9/video?token={TOKEN}"
     (folder / "config.toml").write_text(
         f'# old password = "{OTHERS_PASSWORD}"\n'
-        f'[device]\nsite = "north"\n[camera]\nsource = "{source}"\nopen_timeout_s = 1\n'
+        f'[device]\nsite = "north"\n[deployment]\ncontact = "{CONTACT}"\nteacher_agreement = "{AGREEMENT}"\n'
+        f'[camera]\nsource = "{source}"\nopen_timeout_s = 1\n'
         f'[mqtt]\nurl = "{mosquitto.mqtt.url}"\n[inference]\nbundle = "{tiny_bundle}"\n'
         f'[outbox]\npath = "{folder / "outbox.sqlite3"}"\n'
     )
@@ -83,7 +86,7 @@ def test_no_secret_no_picture_and_no_event_is_in_the_archive(device: Path, tmp_p
     with zipfile.ZipFile(out) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     everything = b"\n".join(parts.values()) + "\n".join(parts).encode() + (done.stdout + done.stderr).encode()
-    for secret in (MQTT_PASSWORD, CAMERA_PASSWORD, TOKEN, KEY_BODY, OTHERS_PASSWORD):
+    for secret in (MQTT_PASSWORD, CAMERA_PASSWORD, TOKEN, KEY_BODY, OTHERS_PASSWORD, CONTACT, AGREEMENT):
         assert secret.encode() not in everything, secret
         assert base64.b64encode(f"admin:{secret}".encode()) not in everything, secret
     for picture in PICTURES:
