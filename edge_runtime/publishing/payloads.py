@@ -92,6 +92,8 @@ class Info(PlacedPayload):
             "emotion": EmotionEvent.SCHEMA_ID,
             "episode": EpisodeEvent.SCHEMA_ID,
             "stats": Stats.SCHEMA_ID,
+            "request": Request.SCHEMA_ID,
+            "response": Response.SCHEMA_ID,
         },
         description="schema_<leaf>: schema ids in use",
     )

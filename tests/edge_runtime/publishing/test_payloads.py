@@ -381,7 +381,13 @@ def test_stats_out_of_range_are_refused(changes: dict[str, Any]) -> None:
 
 def test_info_names_the_schemas_in_use() -> None:
     wire = json.loads(encode(info()))
-    assert (wire["schema_emotion"], wire["schema_stats"]) == ("roomtone-emotion/1", "roomtone-stats/1")
+    assert {key: value for key, value in wire.items() if key.startswith("schema_")} == {
+        "schema_emotion": "roomtone-emotion/1",
+        "schema_episode": "roomtone-episode/1",
+        "schema_stats": "roomtone-stats/1",
+        "schema_request": "roomtone-request/1",
+        "schema_response": "roomtone-response/1",
+    }
 
 
 def test_the_band_table_is_one_readable_string() -> None:
