@@ -6,6 +6,7 @@ Questions are always answered; what changes something is obeyed only with `[upda
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from edge_runtime.config import Config
 from edge_runtime.errors import UpdateError
@@ -13,11 +14,18 @@ from edge_runtime.publishing.flat import Scalar
 from edge_runtime.publishing.payloads import Stats
 from edge_runtime.publishing.requests import Exchange, Handler
 from edge_runtime.publishing.topics import Command
-from edge_runtime.updates.remote import RemoteUpdates
 from edge_runtime.updates.trial import Trials
 
 _HEALTH = ("health", "uptime_s", "fps", "frames", "outbox_rows", "outbox_dropped", "temperature_c", "rss_mb")
 _PLACE = ("ts", "site", "room", "device", "schema")
+
+
+class Updates(Protocol):
+    """New bundles that are asked for: `RemoteUpdates` on a device, `SimulatedUpdates` where there is none."""
+
+    def activate(self, exchange: Exchange) -> None: ...  # noqa: D102 - see the implementations
+
+    def rollback(self, exchange: Exchange) -> None: ...  # noqa: D102
 
 
 def request_handlers(
@@ -27,7 +35,7 @@ def request_handlers(
     identity: Callable[[], Mapping[str, Scalar]],
     reload: Callable[[], None] | None,
     trials: Trials | None,
-    updates: RemoteUpdates | None,
+    updates: Updates | None,
 ) -> dict[Command, Handler]:
     """A handler for each command.
 
@@ -60,7 +68,7 @@ def request_handlers(
         reload()
         exchange.ok({"outcome": "restarting"})
 
-    def need_slots() -> RemoteUpdates:
+    def need_slots() -> Updates:
         if updates is None:
             raise UpdateError(
                 "the configuration of this device names its bundle itself",

@@ -101,11 +101,12 @@ class RequestDesk:
         while (item := self._queue.get()) is not None:
             command, payload = item
             try:
-                self._handle(command, payload)
+                self.answer(command, payload)
             except Exception:  # noqa: BLE001 - the next request wants an answer too
                 _log.exception("the request %s could not be answered", command)
 
-    def _handle(self, command: Command, payload: bytes) -> None:
+    def answer(self, command: Command, payload: bytes) -> None:
+        """Answers in the caller's thread, for callers that may wait; what `take` leaves here comes to it, too."""
         try:
             if len(payload) > MAX_REQUEST_BYTES:
                 raise ValueError(f"{len(payload)} bytes are more than a request has")

@@ -3,7 +3,8 @@
 In the order in which data flows:
 
     lessons.py     a school day, and the tone of a room through it: exact windows     → Lessons
-    device.py      windows through the real privacy stage to payloads                 → SimulatedDevice
+    updates.py     bundles that are names only                                        → SimulatedUpdates
+    device.py      windows through the real privacy stage to payloads, real requests  → SimulatedDevice
     connections.py thousands of MQTT connections in one thread                        → FleetConnections
     running.py     `roomtone simulate fleet`: devices and connections on one clock    → run_fleet
     showing.py     the same in a terminal

@@ -84,7 +84,8 @@ class Link:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
-        client.on_message = lambda _c, _u, m: on_command(m.topic, bytes(m.payload))
+        # A retained command would be obeyed again on every connection.
+        client.on_message = lambda _c, _u, m: None if m.retain else on_command(m.topic, bytes(m.payload))
         client.on_socket_open = lambda _c, _u, sock: fleet.watch(sock, self)
         client.on_socket_close = lambda _c, _u, sock: fleet.unwatch(sock)
         client.on_socket_register_write = lambda _c, _u, sock: fleet.watch(sock, self, writes=True)

@@ -5,7 +5,7 @@
         client.publish(message.topic, message.payload, message.qos, message.retain)
 
 It has no clock and no network of its own. Windows go through the device's own privacy stage, episodes through
-its own tracker, numbering and payloads through its own outlet.
+its own tracker, numbering and payloads through its own outlet, requests through its own desk.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from edge_runtime.config import Config
 from edge_runtime.outlet import Outlet
 from edge_runtime.publishing.flat import FlatPayload, encode
 from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats, band_table
-from edge_runtime.publishing.topics import DELIVERY, ROLES, Leaf, Topics
+from edge_runtime.publishing.request_payloads import Response
+from edge_runtime.publishing.requests import RequestDesk
+from edge_runtime.publishing.topics import COMMANDS, DELIVERY, ROLES, Command, Leaf, Topics
+from edge_runtime.remote import request_handlers
 from edge_runtime.room.episodes import EpisodeTracker
 from edge_runtime.room.privacy import band, protect
 from edge_runtime.simulated_fleet.lessons import Lessons
+from edge_runtime.simulated_fleet.updates import SimulatedUpdates
 from edge_runtime.timetable import ACTIVITIES, Activity
 
 Condition = Literal["well", "hot", "camera_lost", "shut", "away"]
@@ -99,9 +103,14 @@ class SimulatedDevice:
         place = {"site": member.site, "room": member.room, "device": member.device}
         self.member, self.topics = member, Topics(**place)
         self.config = Config.model_validate(
-            {"device": place, "room": {"window_s": window_s}, "deployment": {"purpose": "simulation"}}
+            {
+                "device": place,
+                "room": {"window_s": window_s},
+                "deployment": {"purpose": "simulation"},
+                "updates": {"allow_remote": True},
+            }
         )
-        self._bundle, self._labels = bundle, bundle.manifest.labels
+        self._labels = bundle.manifest.labels
         self._rng = np.random.default_rng([seed, *place_number(member)])
         self._lessons = Lessons(self._labels, self._rng, pupils=member.pupils, always_open=always_open)
         self._outlet = Outlet(
@@ -118,7 +127,20 @@ class SimulatedDevice:
         self._context: Activity | None = None  # set by an admin; None: by timetable
         self._told_context = ""
         self._began_ts: float | None = None
+        self._asked_ts = 0.0
         self._frames = 0
+        self._updates = SimulatedUpdates(bundle)
+        handlers = request_handlers(
+            self.config,
+            stats=lambda: self.health(self._asked_ts),
+            identity=self._updates.report,
+            reload=None,
+            trials=None,
+            updates=self._updates,
+        )
+        self._responses: list[Response] = []
+        # Never entered: a thread for each of thousands would cost more than their answers.
+        self._desk = RequestDesk(self.topics, handlers, self._responses.append, wall=lambda: self._asked_ts)
 
     @property
     def will(self) -> Outgoing:
@@ -128,7 +150,8 @@ class SimulatedDevice:
     @property
     def subscriptions(self) -> list[str]:
         """What it obeys."""
-        return [self.topics.enabled_set, self.topics.context_set]
+        requests = [self.topics.request(command) for command in COMMANDS]
+        return [self.topics.enabled_set, self.topics.context_set, *requests]
 
     def greeting(self, ts: float) -> list[Outgoing]:
         """What it says on every connection."""
@@ -188,7 +211,19 @@ class SimulatedDevice:
         if topic == self.topics.context_set and word in (*ACTIVITIES, "auto"):
             self._context = next((activity for activity in ACTIVITIES if activity == word), None)
             return [self._context_word(ts)]
+        if (address := Topics.parse(topic)) is not None and address.leaf == Leaf.REQUEST and address.command:
+            return self._answer(address.command, payload, ts)
         return []
+
+    def _answer(self, command: Command, payload: bytes, ts: float) -> list[Outgoing]:
+        self._asked_ts, before = ts, self._updates.current
+        self._desk.answer(command, payload)
+        topic = self.topics.response(command)
+        said = [self._payload(topic, Leaf.RESPONSE, response) for response in self._responses]
+        self._responses.clear()
+        if self._updates.current != before:
+            said.append(self._payload(self.topics.info, Leaf.INFO, self.info(ts)))
+        return said
 
     def _shutter_words(self) -> list[Outgoing]:
         capture = "online" if self._is_enabled else "disabled"
@@ -250,16 +285,16 @@ class SimulatedDevice:
 
     def info(self, ts: float) -> Info:
         """What it claims to run."""
-        manifest, policy, deployment = self._bundle.manifest, self.config.room, self.config.deployment
+        bundle, policy, deployment = self._updates.current, self.config.room, self.config.deployment
         bands = (band(count, policy.min_group) for count in (0, 1, policy.min_group))
         return Info(
             ts=round(ts, 3),
             **self.config.device.model_dump(),
             window_s=policy.window_s,
             detector=self.config.faces.detector,
-            bundle_name=manifest.name,
-            bundle_version=manifest.version,
-            bundle_digest=self._bundle.digest,
+            bundle_name=bundle.name,
+            bundle_version=bundle.version,
+            bundle_digest=bundle.digest,
             engine_backend="simulated",
             engine_precision="fp32",
             engine_instruction_set="none",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +14,8 @@ from typer.testing import CliRunner
 
 from edge_runtime.bundle import Bundle, default_bundle_path, open_bundle
 from edge_runtime.cli import app
+from edge_runtime.fleet.link import FleetLink
+from edge_runtime.fleet.rollout import Rollout, new_ledger
 from edge_runtime.history.collector import Collector
 from edge_runtime.history.store import open_store
 from edge_runtime.publishing.credentials import Credentials
@@ -19,7 +23,7 @@ from edge_runtime.publishing.endpoint import Endpoint
 from edge_runtime.publishing.payloads import EmotionEvent
 from edge_runtime.simulated_fleet import running
 from edge_runtime.simulated_fleet.backfill import backfill
-from edge_runtime.simulated_fleet.device import Member, SimulatedDevice, members
+from edge_runtime.simulated_fleet.device import Condition, Member, SimulatedDevice, members
 from edge_runtime.simulated_fleet.running import Fleet, FleetPace
 
 NOBODY = Credentials()
@@ -159,6 +163,45 @@ def test_devices_obey_the_shutter_and_the_context(mosquitto: Mosquitto, bundle: 
             before = len(listener.payloads(f"{base}/emotion"))
             fleet.run(duration_s=2)
             assert len(listener.payloads(f"{base}/emotion")) == before
+
+
+@pytest.mark.broker
+def test_a_rollout_reaches_simulated_devices_and_takes_itself_back(
+    mosquitto: Mosquitto, bundle: Bundle, tmp_path: Path
+) -> None:
+    fates: tuple[Condition, ...] = ("well", "hot", "camera_lost", "shut", "well")
+    rooms = [Member("demo", f"r{number}", "camera-1", fate) for number, fate in enumerate(fates)]
+    endpoint = Endpoint.from_section(mosquitto.mqtt, NOBODY)
+    ended = threading.Event()
+    with Fleet(rooms, bundle, endpoint, FleetPace(interval_s=1)) as fleet:
+        serving = threading.Thread(target=fleet.run, kwargs={"should_stop": ended.is_set})
+        serving.start()
+        try:
+            with FleetLink(mosquitto.mqtt, NOBODY) as link:
+                assert until(lambda: (link.responses(0.1), len(link.devices) == len(rooms))[1])
+                ledger = new_ledger("hafnet@9.0.0", "rest", sorted(link.devices))
+                rollout = Rollout(link, ledger, tmp_path / "rollout.json")
+                states = Counter(device.state for device in rollout.run().devices.values())
+                assert (ledger.verdict, states) == ("done", {"committed": 3, "skipped": 2})
+                # Each tells its new bundle in `info`, too.
+                told = lambda: Counter(seen.bundle for seen in link.devices.values())  # noqa: E731
+                assert until(lambda: (link.responses(0.1), told()["hafnet@9.0.0"] == 3)[1])
+                rollout.abort("enough was seen")
+                states = Counter(device.state for device in ledger.devices.values())
+                assert states["undone"] == 3
+                assert until(lambda: (link.responses(0.1), told()["hafnet@9.0.0"] == 0)[1])
+        finally:
+            ended.set()
+            serving.join()
+
+
+@pytest.mark.parametrize("wanted", ["https://school.example/b.tar", "hafnet", "hafnet@new", "@1.0.0", ""])
+def test_a_simulated_device_takes_names_only(bundle: Bundle, wanted: str) -> None:
+    asked = device(bundle, Member("demo", "r1", "camera-1"))
+    request = json.dumps({"bundle": wanted} if wanted else {}).encode()
+    (said,) = asked.obey(asked.topics.request("bundle/activate"), request, MONDAY_TS)
+    assert said.topic == asked.topics.response("bundle/activate")
+    assert "name a bundle" in json.loads(said.payload)["error"]
 
 
 def test_a_simulation_without_a_place_to_go_is_refused_in_words() -> None:
