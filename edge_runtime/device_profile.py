@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_runtime.board import Board, read_board
-from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.errors import UNREADABLE_HINT, ConfigurationError, Fault
 from edge_runtime.firmware import firmware_folder
 
 AUTO: Final = "auto"  # instead of a name: whatever fits the board that it runs on
@@ -174,7 +174,8 @@ def _read(path: Path) -> Profile:
     try:
         file = _ProfileFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as exc:
-        raise ConfigurationError(str(path), [Fault("", f"cannot be read: {exc.strerror}")]) from exc
+        fault = Fault("", f"cannot be read: {exc.strerror}")
+        raise ConfigurationError(str(path), [fault], hint=UNREADABLE_HINT) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigurationError(str(path), [Fault("", f"not valid TOML: {exc}")]) from exc
     except ValidationError as exc:

@@ -45,6 +45,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 
 class RoomtoneError(Exception):
@@ -71,6 +72,9 @@ class Fault:
         where = " ".join(filter(None, places))
         where = f"{where}: " if where else ""
         return f"{where}{self.key}: {self.problem}" if self.key else f"{where}{self.problem}"
+
+
+UNREADABLE_HINT: Final = "is the path right, and may this user read the file?"
 
 
 class ConfigurationError(RoomtoneError):

@@ -158,7 +158,9 @@ def provision(
         "window_s": window_s,
         "min_group": min_group,
     }
-    answers = checked({key: value for key, value in given.items() if value is not None}, origin="the options")
+    answers = checked(
+        {key: value for key, value in given.items() if value is not None}, origin="the command line"
+    )
     if answers_file is not None:
         answers = answers.over(read_answers(answers_file))
     options = Options(

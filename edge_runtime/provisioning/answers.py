@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_runtime.config import Config, Purpose
 from edge_runtime.config_layers import is_relative_path
-from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.errors import UNREADABLE_HINT, ConfigurationError, Fault
 
 Auth = Literal["none", "password", "derive", "certificate"]
 _FILES = ("password_file", "certificate", "ca_file")
@@ -79,7 +79,8 @@ def read_answers(file: Path) -> Answers:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise ConfigurationError(str(file), [Fault("", f"cannot be read: {exc.strerror}")]) from exc
+        fault = Fault("", f"cannot be read: {exc.strerror}")
+        raise ConfigurationError(str(file), [fault], hint=UNREADABLE_HINT) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigurationError(str(file), [Fault("", f"not valid TOML: {exc}")]) from exc
     answers = checked(document, origin=str(file))

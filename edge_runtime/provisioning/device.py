@@ -132,7 +132,7 @@ def _ids(answers: Answers) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]
             faults.append(Fault(key, str(exc)))
     if faults:
         hint = "run it on a terminal to be asked, or give --yes to take what has a default"
-        raise ConfigurationError("the answers", faults, hint=hint)
+        raise ConfigurationError("what was answered", faults, hint=hint)
     ids.setdefault("device", f"{ids['room'][: LONGEST - 7]}-camera")
     names = ((name, ids[key]) for key, name in written.items() if name is not None)
     return tuple(pair for pair in names if pair[0] != pair[1]), ids
@@ -227,4 +227,4 @@ def _checked(layers: Mapping[str, str], layout: Layout) -> Config:
     """The configuration, as the agent will read it."""
     folder = layout.configuration
     read = [layer_of(text, name=str(folder / name), folder=folder) for name, text in layers.items()]
-    return merged(read, origin="the answers").config
+    return merged(read, origin="what was answered").config

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge_runtime.errors import ConfigurationError, Fault, MissingExtraError
+from edge_runtime.errors import UNREADABLE_HINT, ConfigurationError, Fault, MissingExtraError
 from edge_runtime.provisioning.doctor.certificates import Dates, judge
 from edge_runtime.provisioning.doctor.check import Status
 
@@ -78,7 +78,7 @@ def request_for(key_pem: bytes, place: str) -> bytes:
     if len(place) > _LONGEST_NAME:
         problem = f"{place} has {len(place)} characters, a certificate's common name at most {_LONGEST_NAME}"
         raise ConfigurationError(
-            "the answers", [Fault("site, room, device", problem)], hint="give shorter names"
+            "what was answered", [Fault("site, room, device", problem)], hint="give shorter names"
         )
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, place)])
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -111,7 +111,8 @@ def import_certificate(
         pem = file.read_bytes()
         chain = x509.load_pem_x509_certificates(pem)
     except OSError as exc:
-        raise ConfigurationError(str(file), [Fault("", f"cannot be read: {exc.strerror}")]) from exc
+        fault = Fault("", f"cannot be read: {exc.strerror}")
+        raise ConfigurationError(str(file), [fault], hint=UNREADABLE_HINT) from exc
     except ValueError as exc:
         hint = "a certificate in PEM begins with -----BEGIN CERTIFICATE-----"
         raise ConfigurationError(str(file), [Fault("", "holds no certificate in PEM")], hint=hint) from exc

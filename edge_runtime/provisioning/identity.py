@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.credential_files import NAMES
-from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.errors import UNREADABLE_HINT, ConfigurationError, Fault
 from edge_runtime.provisioning import device_key
 from edge_runtime.provisioning.answers import Answers, Auth
 from edge_runtime.provisioning.broker_login import Login, new_login, password_file_line
@@ -103,7 +103,8 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise ConfigurationError(str(path), [Fault("", f"cannot be read: {exc.strerror}")]) from exc
+        fault = Fault("", f"cannot be read: {exc.strerror}")
+        raise ConfigurationError(str(path), [fault], hint=UNREADABLE_HINT) from exc
 
 
 def _auth(answers: Answers, kept: Mapping[str, bytes], given: GivenLogin) -> Auth:
@@ -132,7 +133,7 @@ def _completed(given: GivenLogin, kept: Mapping[str, bytes]) -> GivenLogin:
     username, password = given[0] or before.get("mqtt_username"), given[1]
     if username is None:
         problem = "is not answered; --username gives it, or user:password@ in front of the broker's host"
-        raise ConfigurationError("the answers", [Fault("username", problem)])
+        raise ConfigurationError("what was answered", [Fault("username", problem)])
     if password is None and username == before.get("mqtt_username"):
         password = before.get("mqtt_password")
     return username, password
