@@ -5,7 +5,6 @@
     ├── UnlawfulUseError              3   a declared use that the law prohibits
     ├── SourceError                   4   camera, stream, film or image folder
     │   ├── SourceUnavailableError        missing, busy, refused, unreachable
-    │   ├── SourceStalledError            opened, but no frame comes
     │   └── FrameError                    a frame or an image that cannot be used
     ├── BundleError                   5   a model bundle that cannot be opened
     │   ├── BundleTamperedError       6   a digest does not hold
@@ -120,10 +119,6 @@ class SourceError(RoomtoneError):
 
 class SourceUnavailableError(SourceError):
     """The source is missing, busy, refused or unreachable."""
-
-
-class SourceStalledError(SourceError):
-    """The source opened, but no frame came in the time allowed."""
 
 
 class FrameError(SourceError):

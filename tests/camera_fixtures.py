@@ -27,6 +27,7 @@ class MjpegCamera:
         self.frames_per_size = 30
         self.hung = threading.Event()  # connections stay open and silent
         self.status = 200
+        self.served = 0  # frames
         self._port = 0
         self._server: http.server.ThreadingHTTPServer | None = None
         self.start()
@@ -60,6 +61,7 @@ class MjpegCamera:
                     except OSError:
                         return
                     number += 1
+                    camera.served += 1
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = False  # so that `server_close` waits for them

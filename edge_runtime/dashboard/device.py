@@ -50,7 +50,6 @@ class Device:
         is_online: its `availability`; None until it is known.
         online_since_s: when that word came; None for a retained one, whose age nobody knows.
         window: the newest.
-        window_received_s: when it came; None for a retained one.
         stats, info: the latest.
         stats_received_s: when the stats came.
         status: role → online, offline or disabled.
@@ -71,7 +70,6 @@ class Device:
     is_online: bool | None = None
     online_since_s: float | None = None
     window: EmotionEvent | None = None
-    window_received_s: float | None = None
     stats: Stats | None = None
     stats_received_s: float | None = None
     info: Info | None = None
@@ -99,7 +97,7 @@ class Device:
         is_same, self._latest_payload = payload == self._latest_payload, payload
         return is_same
 
-    def take_window(self, event: EmotionEvent, *, now_s: float, is_retained: bool) -> bool:
+    def take_window(self, event: EmotionEvent, *, now_s: float) -> bool:
         """Takes a window.
 
         Returns:
@@ -113,7 +111,6 @@ class Device:
         if newest is not None and event.ts <= newest.ts and (event.boot, event.seq) <= _number(newest):
             return False
         self.window = event
-        self.window_received_s = None if is_retained else now_s
         if event.ts > now_s + 60:
             self.skew_s = max(self.skew_s or 0.0, event.ts - now_s)
         return True

@@ -198,7 +198,7 @@ class Picture:
             return False
         else:
             event = _sent_by(device, EmotionEvent.decode(payload, allow_new_keys=True))
-            device.take_window(event, now_s=now_s, is_retained=message.is_retained)
+            device.take_window(event, now_s=now_s)
         return True
 
     def _note_all(self, key: _Key, device: Device, now_s: float) -> None:

@@ -20,6 +20,7 @@ from edge_runtime import __version__
 from edge_runtime.bundle import Bundle
 from edge_runtime.config import Config
 from edge_runtime.outlet import Outlet
+from edge_runtime.publishing.client import STATE_LIFETIME_WINDOWS
 from edge_runtime.publishing.flat import FlatPayload, encode
 from edge_runtime.publishing.payloads import EmotionEvent, EpisodeEvent, Info, Stats, band_table
 from edge_runtime.publishing.request_payloads import Response
@@ -41,7 +42,6 @@ CONDITIONS: Final[tuple[tuple[Condition, float], ...]] = (
     ("shut", 0.02),
     ("away", 0.03),
 )
-STATE_LIFETIME_WINDOWS: Final = 3
 
 
 class Outgoing(NamedTuple):

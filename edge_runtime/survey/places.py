@@ -31,7 +31,6 @@ class Place:
 
     Attributes:
         x_px, y_px: middle of the head.
-        side_px: of the box as the Haar cascades draw it.
         face_px: width of the face.
         grade: what it was good for most of the time.
         seen_share: share of the scans, 0..1, in which a head was seen there.
@@ -42,7 +41,6 @@ class Place:
 
     x_px: float
     y_px: float
-    side_px: float
     face_px: float
     grade: Grade
     seen_share: float
@@ -126,7 +124,6 @@ def _place(seen: _Seen, scans: int) -> Place:
     return Place(
         x_px=float(seen.centre[0]),
         y_px=float(seen.centre[1]),
-        side_px=seen.side,
         face_px=float(np.median(widths)),
         grade=grade,
         seen_share=len(set(seen.scans)) / scans,

@@ -5,20 +5,19 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from agents import told_at_work, working
 from brokers import Listener, Mosquitto, until
 from camera_fixtures import MjpegCamera
 
@@ -60,20 +59,6 @@ def run(config: Config) -> tuple[list[EmotionEvent], RunSummary]:
     events: list[EmotionEvent] = []
     with Agent(config, on_event=events.append) as agent:
         return events, agent.run(until_end=True)
-
-
-@contextmanager
-def working(config: Config, **arguments: Any) -> Iterator[Agent]:
-    """An agent at work in a thread, as long as the block lasts."""
-    with Agent(config, **arguments) as agent:
-        thread = threading.Thread(target=agent.run)
-        thread.start()
-        try:
-            yield agent
-        finally:
-            agent.stop()
-            thread.join(20)
-            assert not thread.is_alive()
 
 
 def test_a_film_ends_in_whole_windows_and_one_partial_window(make: Make) -> None:
@@ -277,24 +262,24 @@ def test_a_window_closed_while_the_broker_was_away_arrives_after_kill_9(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_signal_closes_the_window_and_ends_with_0(number: signal.Signals, tiny_bundle: Path) -> None:
+def test_a_signal_closes_the_window_and_ends_with_0(
+    number: signal.Signals, tiny_bundle: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "edge_runtime", "run", "--print", "--realtime"]
     command += ["--source", ENDLESS, "--bundle", str(tiny_bundle), "--broker", "none"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:
-        assert process.stderr is not None
-        assert "trial" in process.stderr.readline()
-        time.sleep(3)  # somewhere in the first window of 10 s
+    with (
+        told_at_work(tmp_path) as (environ, wait),
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+        ) as process,
+    ):
+        wait()  # somewhere in the first window of 10 s
         process.send_signal(number)
-        out, _ = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=20)
     assert process.returncode == 0
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["partial"] for event in events] == [1]
+    assert "trial" in errors
 
 
 @pytest.mark.broker

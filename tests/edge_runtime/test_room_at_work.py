@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import working
 from brokers import Listener, Mosquitto, until
 
 from edge_runtime.agent import Agent
@@ -151,19 +149,6 @@ def test_without_an_agreement_nobody_in_the_teachers_zone_is_even_classified(
     assert events[-1].suppressed == 0
     assert (counted[1] == counted[0]) is is_told
     assert is_told or 0.5 < counted[1] / counted[0] < 0.75
-
-
-@contextmanager
-def working(config: Config) -> Iterator[Agent]:
-    with Agent(config) as agent:
-        thread = threading.Thread(target=agent.run)
-        thread.start()
-        try:
-            yield agent
-        finally:
-            agent.stop()
-            thread.join(20)
-            assert not thread.is_alive()
 
 
 @pytest.mark.broker

@@ -163,7 +163,7 @@ def message(topic: str, payload: bytes | FlatPayload, *, retained: bool = False)
 def device(**changes: Any) -> Device:
     """A device that is well, twenty seconds after its window."""
     made = Device("north", "r12", "camera-1", is_online=True, is_enabled=True)
-    made.take_window(window(), now_s=NOW_S - 20, is_retained=False)
+    made.take_window(window(), now_s=NOW_S - 20)
     made.take_stats(stats(), now_s=NOW_S)
     for name, value in changes.items():
         setattr(made, name, value)

@@ -8,10 +8,10 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from agents import told_at_work
 
 ROOM = "simulated://students=6,seed=3,width=640,height=360,fps=10,seconds=4"
 STAGES = {"capture", "frame", "prepare", "scan", "scan_wait", "confirm", "follow", "pupils", "align", "infer"}
@@ -135,15 +135,19 @@ def test_a_baseline_of_another_device_is_refused(measured, tmp_path: Path, tiny_
     assert "another cpu" in done.stderr
 
 
-def test_ctrl_c_reports_what_was_measured_so_far(tiny_original: Path):
+def test_ctrl_c_reports_what_was_measured_so_far(tiny_original: Path, tmp_path: Path):
     endless = "simulated://students=6,seed=3,width=640,height=360,fps=10"
-    with subprocess.Popen(
-        command("--source", endless, "--bundle", str(tiny_original), "--floor", "--json"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        time.sleep(4)
+    with (
+        told_at_work(tmp_path) as (environ, wait),
+        subprocess.Popen(
+            command("--source", endless, "--bundle", str(tiny_original), "--floor", "--json"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+        ) as process,
+    ):
+        wait()
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors

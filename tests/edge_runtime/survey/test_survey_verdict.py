@@ -19,7 +19,7 @@ GOOD_LIGHT = Light(Exposure(120, 50, 0.0, 0.01), detail=0.4, face_brightness=120
 
 
 def place(grade: Grade, face_px: float = 60.0, **changes: float) -> Place:
-    standard = Place(100, 100, 80, face_px, grade, 1.0, {grade: 9}, 0.8, 120, 0.05)
+    standard = Place(100, 100, face_px, grade, 1.0, {grade: 9}, 0.8, 120, 0.05)
     return replace(standard, **changes)  # type: ignore[arg-type]
 
 

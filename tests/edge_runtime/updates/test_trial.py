@@ -6,13 +6,13 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from agents import working
 from brokers import Listener, Mosquitto, until
 from update_parts import Keys, StartServer, Versions, pack
 
@@ -77,19 +77,6 @@ def tiny_is_current(slots: Slots, versions: Versions, keys: Keys) -> str:
     candidate = install(slots, str(folder), Config().updates)
     slots.mark(candidate.digest, "checked")
     return slots.commit().digest
-
-
-@contextmanager
-def working(config: Config, **arguments: Any) -> Iterator[Agent]:
-    with Agent(config, **arguments) as agent:
-        thread = threading.Thread(target=agent.run)
-        thread.start()
-        try:
-            yield agent
-        finally:
-            agent.stop()
-            thread.join(20)
-            assert not thread.is_alive()
 
 
 def settled(slots: Slots, digest: str, timeout_s: float = 30) -> bool:
