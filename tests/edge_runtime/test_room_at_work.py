@@ -187,7 +187,7 @@ def test_the_shutter_ends_an_episode_and_its_events_arrive_once_and_in_order(
         | {
             "camera": {"source": ENDLESS, "realtime": True},
             "mqtt": {"url": mosquitto.mqtt.url},
-            "episodes": {"thresholds": {"negative_activity": 0.05}, "windows": 1},
+            "episodes": {"thresholds": {"negative_activity": 0.05}, "windows": 1, "gap_windows": 10},
         }
     )
 
