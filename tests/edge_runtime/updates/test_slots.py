@@ -258,7 +258,7 @@ def test_with_10_mb_left_a_larger_bundle_is_refused_before_anything_is_written(
 ) -> None:
     slots = Slots(small_disk / "bundles")
     first = put(slots, versions("0.2.0"))
-    with pytest.raises(UpdateError, match=r"MB left, the update needs 13 MB"):
+    with pytest.raises(UpdateError, match=r"MB left, the update needs \d+ MB"):
         put(slots, default_bundle_path())
     assert slots.running().bundle.digest == first
     assert folders(slots) == {first[:32]}
