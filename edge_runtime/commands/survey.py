@@ -54,12 +54,14 @@ def survey(
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
     from edge_runtime.frames.opening import open_source
-    from edge_runtime.survey.drawing import draw, save
+    from edge_runtime.survey.drawing import check_place, draw, save
     from edge_runtime.survey.report import Room
     from edge_runtime.survey.surveyor import Surveyor, watch
     from edge_runtime.survey.tables import show
     from edge_runtime.updates.starting import bundle_in_force
 
+    if out is not None:
+        check_place(out)
     settings = load_config(*config) if config else trial_config()
     settings = override(settings, {"camera": {"source": source}})
     environ = environment_of_service(config or [])
@@ -78,11 +80,10 @@ def survey(
             )
             progress.update(task, total=round(surveyor.seconds))
         report = surveyor.report(lens_degrees=lens_degrees, seats=Room(rows, first_row_m, row_pitch_m))
+        if as_json:
+            typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+        else:
+            show(report, Console())
         if out is not None and surveyor.heat is not None:
             save(draw(report, surveyor.empty_room(), surveyor.heat), out)
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
-    else:
-        show(report, Console())
-    if out is not None:
-        typer.echo(f"roomtone: wrote {out}", err=True)
+            typer.echo(f"roomtone: wrote {out}", err=True)

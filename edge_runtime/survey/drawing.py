@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Final
@@ -73,6 +74,19 @@ def draw(report: SurveyReport, room: Image, heat: Heat) -> Image:
         canvas.text(_MARGIN + 18, y, line, size=16, colour=_INK)
     canvas.text(_MARGIN, canvas.height - 18, _PRIVATE, size=12.5, colour=_GREY)
     return canvas.finished()
+
+
+def check_place(path: Path) -> None:
+    """Asked before the survey begins: a minute in a room is not lost for a slip of the pen.
+
+    Raises:
+        RoomtoneError: the format is not known, or the folder is not there, or may not be written to.
+    """
+    if not cv2.haveImageWriter(path.name if path.suffix else f"{path.name}.png"):
+        raise RoomtoneError(f"{path}: no picture format that is known", hint="name it .png or .jpg")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        problem = "may not be written to" if path.parent.is_dir() else "is no folder"
+        raise RoomtoneError(f"{path} cannot be written: {path.parent} {problem}", hint="name another place")
 
 
 def save(image: Image, path: Path) -> None:

@@ -47,6 +47,20 @@ def test_a_simulated_classroom_is_read_seat_by_seat(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["survey.png"]
 
 
+@pytest.mark.parametrize(
+    ("out", "problem"),
+    [("survey.txt", "no picture format"), ("not-there/survey.png", "is no folder")],
+)
+def test_a_picture_that_cannot_be_written_is_told_before_the_minute_begins(
+    tmp_path: Path, out: str, problem: str
+) -> None:
+    done = survey("--source", ROOM, "--out", out, folder=tmp_path)
+    assert done.returncode == 1
+    assert problem in done.stderr
+    assert "surveying" not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
     done = survey("--source", ROOM, "--seconds", "1", folder=tmp_path)
     assert done.returncode == 0, done.stderr
