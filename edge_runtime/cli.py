@@ -11,6 +11,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from edge_runtime import __version__
 from edge_runtime.errors import MissingExtraError, RoomtoneError
 
 # name → (module:app, one line of help). The help is here so that `roomtone --help` imports nothing.
@@ -147,8 +148,19 @@ app = typer.Typer(
 )
 
 
+def _tell_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"roomtone {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="log more, on stderr")) -> None:
+def _root(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="log more, on stderr"),
+    _version: bool = typer.Option(
+        False, "--version", help="say the version and exit", callback=_tell_version, is_eager=True
+    ),
+) -> None:
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.DEBUG if verbose else logging.INFO,

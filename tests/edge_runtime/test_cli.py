@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from importlib.metadata import requires
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,11 @@ def test_each_example_of_a_help_text_has_a_line_of_its_own(command: tuple[str, .
     shown = roomtone(*command, "--help").stdout
     assert "\\b" not in shown
     assert len(re.findall(rf"^ *roomtone {' '.join(command)} ", shown, re.MULTILINE)) >= 2
+
+
+def test_the_version_is_told() -> None:
+    done = roomtone("--version")
+    assert (done.returncode, done.stdout) == (0, f"roomtone {version('roomtone')}\n")
 
 
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
