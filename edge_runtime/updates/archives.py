@@ -102,8 +102,10 @@ def _members(archive: Path, max_bytes: int) -> Iterator[list[_Member]]:
         RuntimeError,
     ) as exc:
         # RuntimeError, NotImplementedError: a zip with a password, or packed in a way that Python does not know
+        # tarfile lists what each of its methods thinks of a file that is none
+        problem = "it is no archive, or a part of one" if "\n" in str(exc) else exc
         raise UpdateError(
-            f"{archive} cannot be unpacked: {exc}", hint="give a whole .tar, .tar.gz, .tar.xz or .zip"
+            f"{archive} cannot be unpacked: {problem}", hint="give a whole .tar, .tar.gz, .tar.xz or .zip"
         ) from exc
 
 
