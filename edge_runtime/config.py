@@ -163,7 +163,7 @@ class FacesSection(_Section):
 class InferenceSection(_Section):
     """The network and the engine that runs it."""
 
-    bundle: Path | None = Field(None, description="bundle directory; the one that ships when absent")
+    bundle: Path | None = Field(None, description="bundle directory; what the slots hold when absent")
     backend: Literal["auto", "onnxruntime", "openvino"] = Field("auto", description="inference engine")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
         "auto", description="numeric precision"

@@ -52,6 +52,7 @@ _WATCHED: Final = (
     "classroom_activity",
     "teacher_activity",
     "intensity",
+    "dominance",
 )
 _FAMILIES: Final = tuple(EmotionEvent.FAMILIES[name].prefix for name in ("shares", "readings"))
 # Last levels of the contract's topics; an alert of such a name would be read as one of them.

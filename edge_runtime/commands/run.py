@@ -28,7 +28,7 @@ def run(
         str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="bundle directory; the one that ships when absent")
+        Path | None, typer.Option(help="bundle directory; the one in force when absent")
     ] = None,
     broker: Annotated[
         str | None, typer.Option(help="mqtt://host[:port], mqtts://host[:port], or none")

@@ -29,7 +29,8 @@ class Track:
         id: unique in this tracker.
         box_xyxy: (4,) float32, where it is now.
         born_s, confirmed_s: when it was first found and last confirmed by a cascade, on the capture clock.
-        visible: it is in the picture now; `hidden_s` is when it last ceased to be.
+        visible: it is in the picture now.
+        hidden_s: when it last ceased to be.
         agreed_s: when the second cascade (or a detector that is certain) last took it for a face.
         tentative: nothing has agreed with the first look yet, or not for long.
     """

@@ -67,6 +67,7 @@ class Ledger(_Document):
     Attributes:
         rollout: names the rollout in its transactions.
         bundle: as it was asked for: NAME@VERSION or a url.
+        sha256: digest that its archive must have; None: any.
         identity: NAME@VERSION; of a url, as soon as a device has told it.
         groups: as they were asked for.
         verdict: how it stands.

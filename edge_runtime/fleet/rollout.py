@@ -34,7 +34,8 @@ class Limits:
         max_failures: share of a group's devices that may fail; one more ends the rollout.
         min_success: share of a group's devices that were asked which must succeed before the next group begins.
         at_once: devices at work at the same time.
-        answer_s: time for an answer; then the device is asked again, `tries` times in all.
+        answer_s: time for an answer; then the device is asked again.
+        tries: so many times in all.
         device_s: time for a device to come to an end.
         poll_s: a device at work is asked this often how it is: a final answer may be lost with a connection.
     """

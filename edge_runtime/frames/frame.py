@@ -72,8 +72,10 @@ class FrameSource(Protocol):
     """Live cameras, films, image folders and the simulated classroom.
 
     Attributes:
+        camera_id: which camera its frames name.
         is_live: frames come at the camera's pace and are lost when nobody takes them.
         has_monotonic_clock: timestamps are `time.monotonic()`; otherwise they are positions in a film.
+        counters: totals since it was opened.
         online: a frame came within the read time-out (always true for a file).
     """
 

@@ -267,7 +267,7 @@ class Completeness:
     """Whether a device's events came whole: its `seq` counts them without gaps, also over restarts.
 
     Attributes:
-        place: whose.
+        site, room, device: whose.
         events: windows and episode events in the store.
         missing: numbers between the first and the last that are not there.
         conflicts: events whose id another event had already.

@@ -42,6 +42,7 @@ class Subscription:
         session: one that outlives the connection; None: it ends with it.
         qos: 1 for who must not miss an event. 0 for who looks at the present: a broker queues QoS 1 up to a limit
             (Mosquitto: 1000), and of the retained values of more than a hundred devices it would drop the rest.
+        glances: filters that are subscribed to for a moment after each connection, for what is retained there.
 
     Attributes:
         problem: what is wrong with the broker; None while all is well.

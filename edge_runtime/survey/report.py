@@ -93,6 +93,7 @@ class SurveyReport:
         verdict: a sentence.
         advice: what to change, the most useful first.
         left_out: pictures of another size than the first.
+        ts: of the report, unix s.
     """
 
     source: str

@@ -8,7 +8,7 @@ import pytest
 from history_parts import HOUR_TS, PLACE, event, stats
 
 from edge_runtime.alerts.alert import Alert, AlertEvent
-from edge_runtime.alerts.rules import Rule
+from edge_runtime.alerts.rules import _WATCHED, Rule
 from edge_runtime.alerts.watching import DeviceWatch
 
 NOW = HOUR_TS
@@ -183,3 +183,10 @@ def test_an_alert_that_was_told_before_a_restart_is_not_told_again_and_ends_as_e
 
 def test_a_rule_for_other_rooms_does_not_watch() -> None:
     assert watch(rule(rooms=["lake-school/*"])).conditions == {}
+
+
+@pytest.mark.parametrize("key", _WATCHED)
+def test_every_key_that_a_rule_may_watch_is_one_of_a_window(key: str) -> None:
+    below_all = rule(key=key, above=-1, windows=1)
+    window = event(1, ts=NOW, happy=0.4)
+    assert bool(watch(below_all).window(window, NOW)) is (getattr(window, key) is not None)
