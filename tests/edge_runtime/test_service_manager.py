@@ -98,10 +98,11 @@ def test_the_agent_feeds_the_watchdog_with_frames_and_not_while_its_pipeline_han
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", systemd.address)
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
-    hangs, analyse = threading.Event(), RoomAnalysis.process
+    hangs, is_held, analyse = threading.Event(), threading.Event(), RoomAnalysis.process
 
     def process(self: RoomAnalysis, *arguments: Any) -> object:
         while hangs.is_set():
+            is_held.set()
             time.sleep(0.01)
         return analyse(self, *arguments)
 
@@ -121,7 +122,7 @@ def test_the_agent_feeds_the_watchdog_with_frames_and_not_while_its_pipeline_han
             assert until(lambda: systemd.hear().count("WATCHDOG=1") >= 3)
             assert until(lambda: any(line.startswith("STATUS=ok") for line in systemd.hear()))
             hangs.set()
-            time.sleep(0.3)
+            assert is_held.wait(20)
             fed = systemd.hear().count("WATCHDOG=1")
             time.sleep(0.6)
             assert systemd.hear().count("WATCHDOG=1") == fed

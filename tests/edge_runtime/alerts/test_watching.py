@@ -187,6 +187,6 @@ def test_a_rule_for_other_rooms_does_not_watch() -> None:
 
 @pytest.mark.parametrize("key", _WATCHED)
 def test_every_key_that_a_rule_may_watch_is_one_of_a_window(key: str) -> None:
-    below_all = rule(key=key, above=-1, windows=1)
+    always = rule(key=key, above=-1, windows=1)
     window = event(1, ts=NOW, happy=0.4)
-    assert bool(watch(below_all).window(window, NOW)) is (getattr(window, key) is not None)
+    assert bool(watch(always).window(window, NOW)) is (getattr(window, key) is not None)
