@@ -95,8 +95,8 @@ class Intake:
         self.remarks: Counter[Remark] = Counter()
         self.clocks: Counter[Clock] = Counter()
         self._told: dict[Remark, set[str]] = {kind: set() for kind in REMARKS}
-        self._heard: dict[tuple[str, str], dict[Place, float]] = {}  # site and name → place → when
-        self._offline: set[Place] = set()
+        self._heard: dict[tuple[str, str], dict[Place, float]] = {}  # site and name → place → when, by that
+        self._gone: dict[tuple[str, str], Place] = {}  # site and name → the place that went offline last
         self._places: set[Place] = set()
 
     def patterns(self, group: str | None) -> list[str]:
@@ -173,25 +173,32 @@ class Intake:
         word = message.payload[:64].decode("utf-8", "replace")
         if word not in content.words:
             raise _FaultError("unreadable", f": {word!r} is none of {', '.join(content.words)}")
-        if address.leaf is Leaf.AVAILABILITY:
-            (self._offline.add if word == "offline" else self._offline.discard)(place)
+        if address.leaf is Leaf.AVAILABILITY and word == "offline":
+            name = (place.site, place.device)
+            if self._heard.get(name, {}).pop(place, None) is not None:
+                self._gone[name] = place
         leaf = f"{address.leaf}/{address.role}" if address.role else str(address.leaf)
         return WordRecord(place, leaf, word, now, message.is_retained)
 
     def _note_presence(self, place: Place, now: float) -> None:
-        """A name that speaks from a second room has moved there, or there are two of that name."""
+        """A name that speaks from a second room has moved there, or there are two of that name.
+
+        Places are ordered by when they were heard last and leave at the front, so that a thousand devices of one
+        name cost no more than a thousand of different ones.
+        """
         rooms = self._heard.setdefault((place.site, place.device), {})
-        if place not in rooms:
-            for other, heard_ts in list(rooms.items()):
-                if other in self._offline or now - heard_ts > SILENT_S:
-                    told = (
-                        f"{place.device} of {place.site} was in {other.room} and speaks from {place.room} now"
-                    )
-                    self._remark("moved", f"{other}{place}", f"{told}; its past stays with {other.room}")
-                    del rooms[other]
-                else:
-                    told = f"two devices of {place.site} are called {place.device}, in {other.room} and "
-                    self._remark("namesake", f"{other}{place}", f"{told}{place.room}; names should be unique")
+        if rooms.pop(place, None) is None:
+            gone = self._gone.pop((place.site, place.device), None)
+            while (first := next(iter(rooms), None)) is not None and now - rooms[first] > SILENT_S:
+                del rooms[gone := first]
+            if first is not None:
+                told = (
+                    f"two devices of {place.site} are called {place.device}, in {first.room} and {place.room}"
+                )
+                self._remark("namesake", f"{place.site}/{place.device}", f"{told}; names should be unique")
+            elif gone is not None and gone != place:
+                told = f"{place.device} of {place.site} was in {gone.room} and speaks from {place.room} now"
+                self._remark("moved", f"{gone}{place}", f"{told}; its past stays with {gone.room}")
         rooms[place] = now
 
     def _check_clock(self, place: Place, offset_s: float) -> None:

@@ -160,6 +160,32 @@ def test_two_devices_with_one_name_are_told(bench: Bench) -> None:
     assert "two devices of north-school are called camera-1, in r12 and r13" in told
 
 
+def test_a_school_where_all_devices_have_one_name_is_told_it_once(bench: Bench) -> None:
+    for number in range(300):
+        place = Place("north-school", f"r{number}", "camera-1")
+        bench.take(topics(place).stats, stats(place=place))
+    (told,) = bench.said
+    assert "in r0 and r1;" in told
+    assert bench.intake.remarks["namesake"] == 299  # one for each device, not one for each pair
+
+
+def test_a_device_that_comes_back_to_its_room_has_not_moved(bench: Bench) -> None:
+    for _ in range(2):
+        bench.take(TOPICS.stats, stats())
+        bench.take(TOPICS.availability, b"offline")
+    bench.now += 3600
+    bench.take(TOPICS.stats, stats(bench.now))
+    assert bench.said == []
+
+
+def test_a_device_that_fell_silent_and_speaks_from_another_room_has_moved(bench: Bench) -> None:
+    elsewhere = Place("north-school", "r13", "camera-1")
+    bench.take(TOPICS.stats, stats())
+    bench.now += 600
+    bench.take(topics(elsewhere).stats, stats(bench.now, place=elsewhere))
+    assert dict(bench.intake.remarks) == {"moved": 1}
+
+
 def test_the_same_name_in_two_schools_is_nothing_to_tell(bench: Bench) -> None:
     elsewhere = Place("south-school", "r12", "camera-1")
     bench.take(TOPICS.stats, stats())
