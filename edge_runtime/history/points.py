@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 DECIMALS = 4  # of means; what goes in is in steps of 0.05
@@ -75,11 +75,14 @@ class WindowPoint:
 
     def flat(self) -> dict[str, Any]:
         """For JSON and CSV: one level, keys as on the wire, nothing that is None."""
-        out = {key: value for key, value in asdict(self).items() if value is not None}
-        shares, readings, more = out.pop("shares"), out.pop("readings"), out.pop("more")
-        out |= {f"share_{name}": share for name, share in shares.items()}
-        out |= {f"reading_{name}": share for name, share in readings.items()}
-        return {**out, **more}
+        out = {name: value for name in _SINGLE if (value := getattr(self, name)) is not None}
+        out |= {f"share_{name}": share for name, share in self.shares.items()}
+        out |= {f"reading_{name}": share for name, share in self.readings.items()}
+        return {**out, **self.more}
+
+
+# `dataclasses.asdict` copies deeply, which for a page of 600 points takes longer than reading them.
+_SINGLE = tuple(f.name for f in fields(WindowPoint) if f.name not in ("shares", "readings", "more"))
 
 
 MEANS = (
@@ -138,13 +141,16 @@ def thin(points: Sequence[WindowPoint], max_points: int) -> list[WindowPoint]:
     bins: dict[int, list[WindowPoint]] = {}
     for point in points:
         bins.setdefault(min(int((point.ts - first) / width), max_points - 1), []).append(point)
-    return [merge(bin_) for bin_ in bins.values()]
+    return [bin_[0] if len(bin_) == 1 else merge(bin_) for bin_ in bins.values()]
 
 
 def _mean(points: Sequence[WindowPoint], name: str) -> float | None:
-    pairs = [(value, p.seconds) for p in points if (value := getattr(p, name)) is not None]
-    weight = sum(seconds for _, seconds in pairs)
-    return round(sum(v * s for v, s in pairs) / weight, DECIMALS) if weight else None
+    total = weight = 0.0
+    for point in points:
+        if (value := getattr(point, name)) is not None:
+            total += value * point.seconds
+            weight += point.seconds
+    return round(total / weight, DECIMALS) if weight else None
 
 
 def _mean_by_name(

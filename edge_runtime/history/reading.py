@@ -198,9 +198,12 @@ def stats(
     where = _between(table, names, start_ts, end_ts)
     count = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
     step = -(-count // max_points) or 1
-    nth = func.row_number().over(order_by=table.c.ts.desc())  # counted from the latest, so that it is there
-    picked = select(table, nth.label("nth")).where(*where).subquery()
-    query = select(picked).where((picked.c.nth - 1) % literal(step) == 0).order_by(picked.c.ts)
+    # Counted from the latest, so that it is there; by the key alone, so that only rows that are drawn are read.
+    nth = func.row_number().over(order_by=table.c.ts.desc())
+    numbered = select(table.c.device_id, table.c.ts, nth.label("nth")).where(*where).subquery()
+    is_picked = (numbered.c.device_id == table.c.device_id) & (numbered.c.ts == table.c.ts)
+    picked = select(table).join(numbered, is_picked).where((numbered.c.nth - 1) % literal(step) == 0)
+    query = picked.order_by(table.c.ts)
     return [
         StatsPoint(
             device=names[row.device_id],
