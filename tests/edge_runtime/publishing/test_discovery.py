@@ -299,6 +299,7 @@ def test_another_prefix_is_used_and_a_retained_birth_asks_for_nothing(
             )
             outlet.set_status("capture", "online")
             assert until(lambda: "status/capture" in log.read_text())
+        assert until(lambda: listener.payloads(topic))
         assert len(listener.payloads(topic)) == 1
 
 
