@@ -2,7 +2,7 @@
 
 Three layers, each against what the one before leaves. *Median*: who moves is in few of the kept frames and
 vanishes. *Blur*: the whole picture is softened so far that a head at reading distance has no features left, and
-around every place where any cascade ever suspected a head, head and shoulders are dissolved. *Second look*: all
+around every place where any cascade ever suspected a head, head and body are dissolved. *Second look*: all
 cascades search the median and then the result, and what they take for a head is dissolved too, until they find
 nothing.
 """
@@ -22,10 +22,11 @@ WIDTH_PX: Final = 1280  # of the picture that is drawn
 _MOST_FRAMES: Final = 15  # kept for the median: 41 MB at 1280×720
 _ROWS_AT_ONCE: Final = 90
 
-# Two ellipses for each head, hair and shoulders, which others know a person by too: middle and half axes, in sides
+# Ellipses for each head, hair, shoulders and body, which others know a person by too: middle and half axes, in sides
 # of the head's box. What was only suspected has the first one.
 _HEAD: Final = ((0.0, -0.05), (0.75, 0.95))
 _SHOULDERS: Final = ((0.0, 1.05), (1.05, 0.55))
+_BODY: Final = ((0.0, 4.4), (1.3, 4.1))  # clothes and posture of who stands or sits still, down to the feet
 _SOFT: Final = 0.0028  # standard deviation of the blur of the whole picture, of its width: 3.6 px of 1280
 _STRONG: Final = 0.4  # … of a hidden head, of its box's side; at least
 _STRONG_LEAST_PX: Final = 10.0
@@ -95,7 +96,7 @@ def hide_people(image_bgr: Image, heads_xyxy: FloatArray, suspects_xyxy: FloatAr
     suspects = np.concatenate([suspects_xyxy, _search(image_bgr, cascades)])
     result = np.asarray(cv2.GaussianBlur(image_bgr, (0, 0), max(1.0, _SOFT * image_bgr.shape[1])), np.uint8)
     result = _dissolved(result, suspects, (_HEAD,))
-    result = _dissolved(result, heads_xyxy, (_HEAD, _SHOULDERS))
+    result = _dissolved(result, heads_xyxy, (_HEAD, _SHOULDERS, _BODY))
     for _ in range(_ROUNDS):
         found = _search(result, cascades)
         if len(found) == 0:
