@@ -138,9 +138,11 @@ class FacesSection(_Section):
         le=7680,
         description="a scan works on the frame shrunk to this width; wider finds smaller faces",
     )
-    scan_step: float = Field(1.1, ge=1.02, le=2, description="ratio of one scanned face size to the next")
+    scan_step: float = Field(1.2, ge=1.02, le=2, description="ratio of one scanned face size to the next")
     scan_threads: int = Field(2, ge=1, le=16, description="OpenCV threads of one scan")
-    min_neighbors: int = Field(2, ge=1, le=20, description="overlapping hits that make a face (Haar)")
+    min_neighbors: int = Field(
+        0, ge=0, le=20, description="overlapping hits that a face needs beside its first (Haar)"
+    )
     min_face_px: int = Field(20, ge=10, le=1000, description="smallest face box looked for, px of the frame")
     max_face_fraction: float = Field(
         0.8, gt=0.05, le=1, description="largest face box, of the frame's height"

@@ -18,7 +18,7 @@ class FrameView:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self._smaller: dict[int, tuple[Image, float]] = {}
+        self._smaller: dict[tuple[int, int], tuple[Image, float]] = {}  # (times halved, width) → image, scale
 
     @property
     def timestamp_s(self) -> float:
@@ -35,9 +35,23 @@ class FrameView:
         """(H, W) uint8."""
         return np.asarray(cv2.cvtColor(self.frame.image_bgr, cv2.COLOR_BGR2GRAY), np.uint8)
 
+    def octaves(self, width_px: int, count: int) -> list[tuple[Image, float]]:
+        """`grey_within` this width, and that image halved again and again: `count` images with their scales."""
+        images = [self.grey_within(width_px)]
+        while len(images) < count:
+            before, scale = images[-1]
+            key = len(images), width_px
+            if key not in self._smaller:
+                size = max(1, before.shape[1] // 2), max(1, before.shape[0] // 2)
+                halved = np.asarray(cv2.resize(before, size, interpolation=cv2.INTER_AREA), np.uint8)
+                self._smaller[key] = halved, scale * size[0] / before.shape[1]
+            images.append(self._smaller[key])
+        return images
+
     def grey_within(self, width_px: int) -> tuple[Image, float]:
         """The grey image shrunk to at most this width, and its scale against the frame, in (0, 1]."""
-        if width_px not in self._smaller:
+        key = 0, width_px
+        if key not in self._smaller:
             scale = min(1.0, width_px / self.shape[1])
             image = self.grey
             if scale < 1:
@@ -45,5 +59,5 @@ class FrameView:
                 # Averaging areas is fast for whole ratios only.
                 method = cv2.INTER_AREA if scale == 0.5 else cv2.INTER_LINEAR
                 image = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
-            self._smaller[width_px] = image, scale
-        return self._smaller[width_px]
+            self._smaller[key] = image, scale
+        return self._smaller[key]

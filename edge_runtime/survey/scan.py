@@ -61,7 +61,7 @@ class ThoroughScan:
 
     def __init__(self, config: Config, manifest: Manifest, limits: Limits) -> None:
         self._limits, self._template = limits, manifest.alignment.template()
-        thorough = {"scan_width_px": _MOST_WIDTH_PX, "min_neighbors": 2, "min_face_px": 10}
+        thorough = {"scan_width_px": _MOST_WIDTH_PX, "scan_step": 1.1, "min_neighbors": 2, "min_face_px": 10}
         self._detector = make_detector(config.faces.model_copy(update=thorough))
         self._search = LocalSearch()
         self._profile = load_cascade("haarcascade_profileface.xml")

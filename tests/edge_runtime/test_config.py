@@ -52,7 +52,7 @@ EVERYTHING = {
         "yunet_model": "/models/y.onnx",
         "scan_rate_hz": 1.0,
         "scan_width_px": 1920,
-        "scan_step": 1.2,
+        "scan_step": 1.1,
         "scan_threads": 3,
         "min_neighbors": 4,
         "min_face_px": 24,

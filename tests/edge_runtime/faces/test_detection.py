@@ -10,6 +10,7 @@ from edge_runtime.config import FacesSection
 from edge_runtime.errors import ConfigurationError
 from edge_runtime.faces.cascades import load_cascade
 from edge_runtime.faces.detection import HaarDetector, YuNetDetector, intersection_over_union, make_detector
+from edge_runtime.faces.following import LocalSearch
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame
 from edge_runtime.frames.pixels import as_bgr, read_image
@@ -39,7 +40,34 @@ def test_the_cascade_finds_the_simulated_class(classroom):
     boxes = HaarDetector(FacesSection()).detect(view).boxes_xyxy
     best = intersection_over_union(truth.boxes_xyxy, boxes).max(axis=1)
     assert (best > 0.4).mean() >= 0.85
-    assert len(boxes) <= len(truth) + 2
+    _, agreed = LocalSearch().find(view.grey, boxes)
+    assert agreed.sum() <= len(truth) + 2  # a scan's boxes are candidates, and few of them are none
+
+
+def test_one_face_is_one_box_wherever_its_size_lies_between_two_octaves(classroom):
+    view, _ = classroom
+    boxes = HaarDetector(FacesSection()).detect(view).boxes_xyxy
+    overlap = intersection_over_union(boxes, boxes)
+    assert np.triu(overlap, 1).max() < 0.3
+
+
+@pytest.mark.realdata
+def test_a_face_is_found_at_every_size(shared_data):
+    face = read_image(shared_data / "images" / "group_6.jpg")[:, :, 0]
+    settings = FacesSection(min_face_px=60)
+    side = HaarDetector(settings).detect(view_of(face)).boxes_xyxy[0]
+    x0, y0, x1, y1 = side.astype(int)
+    cut = face[max(0, y0 - 40) : y1 + 40, max(0, x0 - 40) : x1 + 40]
+    sizes = np.geomspace(50, 800, 17)  # of the face's box in a 1080p frame
+    found = []
+    for size in sizes:
+        patch = cv2.resize(cut, None, fx=size / (x1 - x0), fy=size / (x1 - x0), interpolation=cv2.INTER_AREA)
+        frame = np.full((1080, 1920), 128, np.uint8)
+        patch = patch[:1000, :1000]
+        frame[40 : 40 + len(patch), 300 : 300 + patch.shape[1]] = patch
+        sides = np.diff(HaarDetector(FacesSection()).detect(view_of(frame)).boxes_xyxy[:, [0, 2]])
+        found.append(bool(len(sides)) and float(np.abs(np.log(sides / size)).min()) < 0.25)
+    assert all(found), dict(zip(sizes.round(), found, strict=True))
 
 
 @pytest.mark.parametrize("cascade", ["default", "alt", "alt2"])
