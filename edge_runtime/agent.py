@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Final, Self
 
-import cv2
-
 from edge_runtime.analysis import RoomAnalysis
 from edge_runtime.bundle import open_bundle
 from edge_runtime.clock import CaptureClock
@@ -27,7 +25,7 @@ from edge_runtime.config import Config
 from edge_runtime.description import describe
 from edge_runtime.frames.frame import EndOfSource, FrameSource, SourceCounters
 from edge_runtime.frames.opening import open_source
-from edge_runtime.inference.tuning import open_tuned_engine
+from edge_runtime.inference.opening import Opener
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
 from edge_runtime.outlet import Outlet, context_path, shutter_path
@@ -36,12 +34,13 @@ from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
 from edge_runtime.publishing.requests import RequestDesk
 from edge_runtime.publishing.topics import Topics
 from edge_runtime.remote import request_handlers
+from edge_runtime.resources import Resources
 from edge_runtime.room.context import RoomContext
 from edge_runtime.room.episodes import EpisodeStep, EpisodeTracker, check_kinds
 from edge_runtime.room.privacy import protect
 from edge_runtime.room.window import RoomWindow
 from edge_runtime.room.zoning import tells_teacher
-from edge_runtime.service_manager import ServiceManager
+from edge_runtime.service_manager import ServiceManager, Supervisor
 from edge_runtime.shutter import Shutter
 from edge_runtime.state_directory import state_directory
 from edge_runtime.status_file import StatusFile
@@ -81,6 +80,8 @@ class Agent:
         wall: unix time, s.
         spans: where stage times go; the profiler's record each of them.
         read_config: reads the configuration again, for the request `reload`; None: it is not from a file.
+        resources: of the board, where other cameras use them too; None: its own.
+        manager: who wants to know that it is ready and alive; systemd when None.
 
     Attributes:
         next_config: what to run with next, after a `reload` ended the loop; None: nothing is asked for.
@@ -101,19 +102,22 @@ class Agent:
         wall: Callable[[], float] = time.time,
         spans: Spans | None = None,
         read_config: Callable[[], Config] | None = None,
+        resources: Resources | None = None,
+        manager: Supervisor | None = None,
     ) -> None:
         self.config = config
+        self._shared = resources
         self._spans = Spans() if spans is None else spans
         self._read_config = read_config
         self.next_config: Config | None = None
         self._stream, self._on_event, self._wall = stream, on_event, wall
         self._stopping = threading.Event()
-        self._resources = ExitStack()
+        self._owned = ExitStack()
         self._source: FrameSource | None = None
         self._closed_sources = SourceCounters()
         self._windows = 0
         self._window_end_s = 0.0  # unix time of the last one's end
-        self._manager = ServiceManager.from_environment()
+        self._manager = ServiceManager.from_environment() if manager is None else manager
         self._status = StatusFile(config)
         self._trials: Trials | None = None
         self._latest_stats: Stats | None = None
@@ -121,10 +125,10 @@ class Agent:
     def __enter__(self) -> Self:
         check_lawful(self.config.deployment)
         self._status.write("starting")
-        # OpenCV's threads are the process's, and it is the scan that needs them.
-        cv2.setNumThreads(self.config.faces.scan_threads)
         with ExitStack() as opening:
-            slots = self._open_network()
+            shared = self._shared if self._shared is not None else opening.enter_context(Resources())
+            shared.use_threads(self.config.faces.scan_threads)
+            slots = self._open_network(shared.engines.open)
             episodes = self.config.episodes
             check_kinds(episodes.thresholds, self._bundle.manifest.labels)
             self._status.bundle = self._bundle.digest
@@ -135,8 +139,11 @@ class Agent:
                     self._choice.engine,
                     spans=self._spans,
                     forgives=lambda error: self._trials is not None and self._trials.failed(error),
+                    scan_thread=shared.scans,
                 )
             )
+            self._load = shared.governor.admit(self.config)
+            opening.callback(shared.governor.leave, self._load)
             opening.callback(self._close_source)
             self._episodes = EpisodeTracker(
                 episodes.thresholds,
@@ -146,7 +153,7 @@ class Agent:
             )
             self._shutter = Shutter(shutter_path(self.config))
             self._context = RoomContext(self.config.context.rows(), context_path(self.config))
-            desk = self._open_desk(opening, slots)
+            desk = self._open_desk(opening, slots, shared.engines.open)
             self._outlet = opening.enter_context(
                 Outlet(
                     self.config,
@@ -160,35 +167,35 @@ class Agent:
             )
             self._meter = Meter(self.config, self._outlet)
             opening.enter_context(desk)
-            self._resources = opening.pop_all()
+            self._owned = opening.pop_all()
         self._manager.ready()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         if self.next_config is None:  # a reload is no end: systemd would wait for one
             self._manager.stopping()
-        self._resources.close()
+        self._owned.close()
         if exc_info[0] is None and self.next_config is None:
             self._status.write("stopped")
 
-    def _open_network(self) -> Slots | None:
+    def _open_network(self, opens: Opener) -> Slots | None:
         """The configured bundle, or else what the slots say; returns the slots in the second case."""
         if (named := self.config.inference.bundle) is not None:
             self._bundle = open_bundle(named)
-            self._choice = open_tuned_engine(self._bundle, self.config.inference, state_directory())
+            self._choice = opens(self._bundle, self.config.inference)
             return None
         slots = open_slots(self.config.updates, state_directory())
-        running, self._choice = start(slots, self.config.inference)
+        running, self._choice = start(slots, self.config.inference, opens)
         self._bundle = running.bundle
         return slots
 
-    def _open_desk(self, opening: ExitStack, slots: Slots | None) -> RequestDesk:
+    def _open_desk(self, opening: ExitStack, slots: Slots | None, opens: Opener) -> RequestDesk:
         """Trials of new bundles, and the desk where requests are answered."""
         updates = None
         if slots is not None:
             frames = self._analysis.counters
             self._trials = opening.enter_context(
-                Trials(slots, self._bundle, self.config, lambda: frames.frames)
+                Trials(slots, self._bundle, self.config, lambda: frames.frames, opens)
             )
             updates = RemoteUpdates(slots, self.config, self._trials.report)
             opening.callback(updates.close)
@@ -272,11 +279,13 @@ class Agent:
     def _step(self) -> bool:
         """One frame, or the lack of one. False at the end of the source."""
         source = self._source or self._open_source()
+        asked_s = time.monotonic()
         try:
             with self._spans.measure("capture"):
                 frame = source.read(_READ_TIMEOUT_S)
         except EndOfSource:
             return False
+        self._keep_pace(source, waited_s=time.monotonic() - asked_s)
         self._outlet.set_status("capture", "online" if source.online else "offline")
         if frame is not None:
             self._clock.begin(frame.timestamp_s)
@@ -291,12 +300,22 @@ class Agent:
             self._manager.alive()
         return True
 
+    def _keep_pace(self, source: FrameSource, *, waited_s: float) -> None:
+        """Tells the governor how busy this camera is, and works at the rates that it sets."""
+        if not (source.is_live and source.online):
+            self._load.rested()
+            return
+        counters = self._analysis.finder.counters
+        if self._load.worked(waited_s=waited_s, scans=counters.scans, scans_took_s=counters.scans_took_s):
+            self._analysis.set_rates(self._load.rates)
+
     def _stay_shut(self) -> None:
         """The shutter is closed: the window ends, the camera device is closed, nothing is analysed."""
         if self._source is not None:
             _log.info("the privacy shutter is closed: the camera is released")
             self._close_window()
             self._close_source()
+        self._load.rested()
         self._outlet.set_status("capture", "disabled")
         self._outlet.set_enabled(False)
         self._outlet.set_context(self._context.in_force(datetime.fromtimestamp(self._wall())))
@@ -356,6 +375,7 @@ class Agent:
             ts=self._wall(),
             is_enabled=self._shutter.is_open,
             camera_online=self._source is None or self._source.online,
+            pace=self._load,
         )
         self._latest_stats = stats
         outbox = self._outlet.outbox

@@ -8,6 +8,7 @@ Only a `RoomWindow` leaves this module; frames, boxes, crops and track ids stay 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,7 +21,7 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame
 from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.engine import Engine
-from edge_runtime.pacing import Beat
+from edge_runtime.pacing import Beat, Rates
 from edge_runtime.profiling.spans import Spans
 from edge_runtime.room.aggregation import WindowAggregator
 from edge_runtime.room.context import ContextPrior
@@ -41,7 +42,7 @@ class AnalysisCounters:
 
 
 class RoomAnalysis:
-    """See the module. Context manager: it owns the scan's thread.
+    """See the module. Context manager: it owns the scan's thread, if it is its own.
 
     Args:
         config: checked.
@@ -49,6 +50,7 @@ class RoomAnalysis:
         engine: loaded, golden outputs checked.
         spans: where stage times go.
         forgives: asked when the engine fails; True: those faces go unread, since another network is on its way.
+        scan_thread: that cameras share; None: one of its own.
 
     Attributes:
         shadow: a candidate that reads the same faces, to be compared; None: there is none.
@@ -62,10 +64,13 @@ class RoomAnalysis:
         *,
         spans: Spans | None = None,
         forgives: Callable[[EngineError], bool] = lambda error: False,
+        scan_thread: Executor | None = None,
     ) -> None:
         self.spans = Spans() if spans is None else spans
         self.counters = AnalysisCounters()
-        self.finder = FaceFinder(config.faces, waits_for_scans=True, spans=self.spans)
+        self.finder = FaceFinder(
+            config.faces, waits_for_scans=True, spans=self.spans, scan_thread=scan_thread
+        )
         self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
         self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
         self._config, self._forgives = config, forgives
@@ -100,6 +105,11 @@ class RoomAnalysis:
             dimensions=manifest.dimensions,
             context_prior=config.context.prior,
         )
+
+    def set_rates(self, rates: Rates) -> None:
+        """Works at other rates than the configured ones from now on."""
+        self._classify_beat.change(1 / rates.classify_hz)
+        self.finder.set_rates(rates)
 
     def process(self, frame: Frame, activity: Activity | None = None) -> RoomWindow | None:
         """Analyses a frame.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.publishing.payloads import Health
+from edge_runtime.publishing.payloads import DegradedReason, Health
 
 
 def resident_mb(status: Path = Path("/proc/self/status")) -> float | None:
@@ -36,10 +36,11 @@ def health_word(
     outbox_troubled: bool,
     broker_connected: bool | None,
     dropped_share: float,
+    is_overloaded: bool,
     temperature: float | None,
     hot_c: float,
-) -> Health:
-    """The worst of what is wrong, in the order in which an admin would look.
+) -> tuple[Health, DegradedReason | None]:
+    """The worst of what is wrong, in the order in which an admin would look; and what `degraded` is due to.
 
     Args:
         is_enabled: the privacy shutter is open.
@@ -47,16 +48,20 @@ def health_word(
         outbox_troubled: the disk takes no events, or some were dropped since the last time.
         broker_connected: None when no broker is configured.
         dropped_share: frames that nobody had time for, of all that came since the last time.
+        is_overloaded: the governor had to lower rates, or the lowest are still too much.
         temperature: °C; None where unknown.
         hot_c: from here on the processor slows down.
     """
     if not is_enabled:
-        return "disabled"
+        return "disabled", None
     if not camera_online:
-        return "camera_lost"
+        return "camera_lost", None
     if outbox_troubled:
-        return "outbox_full"
+        return "outbox_full", None
     if broker_connected is False:
-        return "broker_lost"
-    is_hot = temperature is not None and temperature >= hot_c
-    return "degraded" if is_hot or dropped_share > 0.5 else "ok"
+        return "broker_lost", None
+    if temperature is not None and temperature >= hot_c:
+        return "degraded", "heat"  # which is why it is slow, if it is
+    if is_overloaded:
+        return "degraded", "overload"
+    return ("degraded", "frames_dropped") if dropped_share > 0.5 else ("ok", None)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from edge_runtime.analysis import RoomAnalysis
 from edge_runtime.config import Config
 from edge_runtime.frames.frame import SourceCounters
+from edge_runtime.governor import GovernedCamera
 from edge_runtime.health import health_word, resident_mb, temperature_c
 from edge_runtime.outlet import Outlet
 from edge_runtime.publishing.payloads import Stats
@@ -39,6 +40,7 @@ class Meter:
         ts: float,
         is_enabled: bool,
         camera_online: bool,
+        pace: GovernedCamera,
     ) -> Stats:
         """One reading.
 
@@ -48,6 +50,7 @@ class Meter:
             ts: unix time, s.
             is_enabled: the privacy shutter is open.
             camera_online: frames come.
+            pace: how busy the camera keeps the board, and the rates in force.
         """
         now_s = time.monotonic()
         frames = analysis.counters.frames - self._last_frames
@@ -58,6 +61,16 @@ class Meter:
         lost = outbox.dropped if outbox is not None else 0
         disk_fails = self._outlet.outbox is not None and self._outlet.outbox.problem is not None
         temperature = temperature_c()
+        health, reason = health_word(
+            is_enabled=is_enabled,
+            camera_online=camera_online,
+            outbox_troubled=disk_fails or lost > self._last_lost,
+            broker_connected=publisher.is_healthy if publisher is not None else None,
+            dropped_share=dropped / (dropped + frames) if frames else 0.0,
+            is_overloaded=pace.is_overloaded,
+            temperature=temperature,
+            hot_c=self._config.stats.hot_c,
+        )
         faces_per_frame = band(round(faces / frames) if frames else 0, self._config.room.min_group)
         stats = Stats(
             ts=round(ts, 3),
@@ -65,15 +78,8 @@ class Meter:
             room=self._config.device.room,
             device=self._config.device.device,
             uptime_s=round(now_s - self._began_s, 1),
-            health=health_word(
-                is_enabled=is_enabled,
-                camera_online=camera_online,
-                outbox_troubled=disk_fails or lost > self._last_lost,
-                broker_connected=publisher.is_healthy if publisher is not None else None,
-                dropped_share=dropped / (dropped + frames) if frames else 0.0,
-                temperature=temperature,
-                hot_c=self._config.stats.hot_c,
-            ),
+            health=health,
+            degraded_reason=reason,
             fps=round(frames / max(now_s - self._last_s, 1e-3), 2),
             frames=analysis.counters.frames,
             faces_seen_min=faces_per_frame.low,
@@ -92,6 +98,10 @@ class Meter:
             reconnects_broker=max(0, publisher.counters.connections - 1) if publisher is not None else 0,
             rss_mb=resident_mb(),
             temperature_c=temperature,
+            load=round(pace.latest.highest * 20) / 20,
+            classify_rate_hz=round(pace.rates.classify_hz, 3),
+            scan_rate_hz=round(pace.rates.scan_hz, 3),
+            follow_rate_hz=round(pace.rates.follow_hz, 3),
             latencies_ms=_latencies(analysis),
         )
         self._last_s, self._last_source, self._last_lost = now_s, replace(source), lost

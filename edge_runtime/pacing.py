@@ -1,4 +1,4 @@
-"""A beat on the capture clock: when the next of something is due."""
+"""A beat on the capture clock: when the next of something is due; and the rates of a camera's three beats."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from dataclasses import dataclass
 from typing import Final
 
 _EPSILON_S: Final = 1e-6  # frame times are sums of floats
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often a camera's frames are worked on, per second of video.
+
+    Attributes:
+        classify_hz: each face is classified.
+        scan_hz: the whole frame is searched.
+        follow_hz: tracks are followed; a frame in between repeats the last answer.
+    """
+
+    classify_hz: float
+    scan_hz: float
+    follow_hz: float
 
 
 @dataclass(slots=True)
@@ -31,6 +46,11 @@ class Beat:
         is_on_time = now_s - self.due_s < self.interval_s
         self.due_s = (self.due_s if is_on_time else now_s) + self.interval_s
         return True
+
+    def change(self, interval_s: float) -> None:
+        """Another rate from the last strike on."""
+        self.due_s += interval_s - self.interval_s
+        self.interval_s = interval_s
 
     def reset(self) -> None:
         """The next look strikes."""

@@ -14,9 +14,21 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Self
+from typing import Protocol, Self
 
 _log = logging.getLogger(__name__)
+
+
+class Supervisor(Protocol):
+    """Who wants to know how an agent is: systemd, or what stands between it and several agents."""
+
+    def ready(self) -> None: ...  # noqa: D102 - see `ServiceManager`
+
+    def alive(self) -> None: ...  # noqa: D102
+
+    def status(self, text: str) -> None: ...  # noqa: D102
+
+    def stopping(self) -> None: ...  # noqa: D102
 
 
 class ServiceManager:

@@ -13,6 +13,7 @@ how fast this machine is.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -26,7 +27,7 @@ from edge_runtime.faces.following import BoolArray, LocalSearch, follow_by_flow
 from edge_runtime.faces.scanning import Scanner, ScanResult
 from edge_runtime.faces.tracking import Track, Tracker
 from edge_runtime.faces.view import FrameView
-from edge_runtime.pacing import Beat
+from edge_runtime.pacing import Beat, Rates
 from edge_runtime.profiling.spans import Spans
 
 _RETRY_HIDDEN_S: Final = 0.2
@@ -66,27 +67,36 @@ class Faces:
 
 @dataclass(slots=True)
 class FinderCounters:
-    """How much work was done: full scans finished, tracks ever begun, local searches."""
+    """How much work was done: full scans finished and what they took in all, tracks ever begun, local searches."""
 
     scans: int = 0
+    scans_took_s: float = 0.0
     tracks_begun: int = 0
     searches: int = 0
 
 
 class FaceFinder:
-    """Finds and follows the faces of one camera. Context manager: it owns the scan's thread.
+    """Finds and follows the faces of one camera. Context manager: it owns the scan's thread, if it is its own.
 
     Args:
         settings: of the section `[faces]`.
         waits_for_scans: True for files (see the module's words), False for cameras.
         spans: where stage times go.
+        scan_thread: that cameras share; None: one of its own.
     """
 
-    def __init__(self, settings: FacesSection, *, waits_for_scans: bool, spans: Spans | None = None) -> None:
+    def __init__(
+        self,
+        settings: FacesSection,
+        *,
+        waits_for_scans: bool,
+        spans: Spans | None = None,
+        scan_thread: Executor | None = None,
+    ) -> None:
         self.settings, self.waits_for_scans = settings, waits_for_scans
         self.spans = Spans() if spans is None else spans
         self.counters = FinderCounters()
-        self._scanner = Scanner(make_detector(self.settings), self.spans)
+        self._scanner = Scanner(make_detector(self.settings), self.spans, scan_thread)
         self._search = LocalSearch()
         self._tracker = Tracker(self.settings.lose_after_s)
         self._scan_beat = Beat(1 / self.settings.scan_rate_hz)
@@ -121,6 +131,16 @@ class FaceFinder:
                 self._is_first = False
         self._tracker.forget(now_s, view.shape)
         return self._report(now_s)
+
+    def set_rates(self, rates: Rates) -> None:
+        """Scans and follows at other rates than the configured ones from now on."""
+        self._scan_beat.change(1 / rates.scan_hz)
+        self._follow_beat.change(1 / rates.follow_hz)
+        self._tracker.lose_after_s = self._patience_s(0.0)
+
+    def _patience_s(self, scan_age_s: float) -> float:
+        """How long a track lives without a scan that confirms it: at least until the one after the next."""
+        return max(self.settings.lose_after_s, 2 * max(scan_age_s, self._scan_beat.interval_s))
 
     def reset(self) -> None:
         """Forgets every face; for a shutter, a new size, or a camera that was away."""
@@ -187,13 +207,14 @@ class FaceFinder:
             result = self._scanner.take(wait=self.waits_for_scans or at_once)
         if result is not None and result.view.shape == view.shape:
             self.counters.scans += 1
+            self.counters.scans_took_s += result.took_s
             with self.spans.measure("confirm"):
                 self._apply(result, view)
 
     def _apply(self, result: ScanResult, view: FrameView) -> None:
         now_s = view.timestamp_s
         # On a slow board a scan takes long; what it is about to confirm must not be forgotten meanwhile.
-        self._tracker.lose_after_s = max(self.settings.lose_after_s, 2 * (now_s - result.view.timestamp_s))
+        self._tracker.lose_after_s = self._patience_s(now_s - result.view.timestamp_s)
         then = dict(zip(result.track_ids, result.track_boxes_xyxy, strict=True))
         missed = dict(then)
         new = self._tracker.apply_scan(result.detections.boxes_xyxy, missed, result.view.timestamp_s)

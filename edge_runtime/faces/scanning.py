@@ -1,9 +1,14 @@
-"""Full scans beside the loop: one thread, one scan at a time, never a queue."""
+"""Full scans beside the loop: one thread, one scan at a time.
+
+Cameras of one board may share the thread. Each has at most one scan there, under way or waiting, so they are served in
+turn and nothing can pile up.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
 
 from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.detection import Detections, Detector
@@ -20,20 +25,34 @@ class ScanResult:
         track_ids: the tracks that were followed when the scan began, (N,) …
         track_boxes_xyxy: … and where they were in that frame, (N, 4).
         detections: what was found in it.
+        took_s: from the order to the result, waiting for other cameras' scans included.
     """
 
     view: FrameView
     track_ids: list[int]
     track_boxes_xyxy: FloatArray
     detections: Detections
+    took_s: float
+
+
+def scan_thread() -> ThreadPoolExecutor:
+    """The thread that scans run in."""
+    return ThreadPoolExecutor(1, thread_name_prefix="scan")
 
 
 class Scanner:
-    """Runs a detector in a thread of its own (OpenCV releases the GIL meanwhile)."""
+    """Runs one camera's detector in the scan thread (OpenCV releases the GIL meanwhile).
 
-    def __init__(self, detector: Detector, spans: Spans) -> None:
+    Args:
+        detector: used by that thread alone.
+        spans: where stage times go.
+        thread: that cameras share, see `scan_thread`; None: one of its own.
+    """
+
+    def __init__(self, detector: Detector, spans: Spans, thread: Executor | None = None) -> None:
         self._detector, self._spans = detector, spans
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="scan")
+        self._is_own = thread is None
+        self._thread = scan_thread() if thread is None else thread
         self._pending: Future[ScanResult] | None = None
 
     @property
@@ -46,7 +65,7 @@ class Scanner:
         if self._pending is not None:
             raise RuntimeError("a scan is under way; take its result first")
         self._detector.prepare(view)  # here, so that two threads do not make the same image
-        self._pending = self._pool.submit(self._scan, view, track_ids, track_boxes_xyxy)
+        self._pending = self._thread.submit(self._scan, view, track_ids, track_boxes_xyxy, perf_counter())
 
     def take(self, *, wait: bool) -> ScanResult | None:
         """The result of the scan under way; None without one, or if it is unfinished and `wait` is False."""
@@ -56,11 +75,14 @@ class Scanner:
         return pending.result()
 
     def close(self) -> None:
-        """Ends the thread; a scan under way is finished first."""
-        self._pool.shutdown()
+        """Ends its own thread; a scan under way is finished first."""
+        if self._pending is not None and not self._pending.cancel():
+            self._pending.exception()  # waited for: its frame must not outlive the camera
         self._pending = None
+        if self._is_own:
+            self._thread.shutdown()
 
-    def _scan(self, view: FrameView, track_ids: list[int], boxes: FloatArray) -> ScanResult:
+    def _scan(self, view: FrameView, track_ids: list[int], boxes: FloatArray, ordered_s: float) -> ScanResult:
         with self._spans.measure("scan"):
             detections = self._detector.detect(view)
-        return ScanResult(view, track_ids, boxes, detections)
+        return ScanResult(view, track_ids, boxes, detections, perf_counter() - ordered_s)

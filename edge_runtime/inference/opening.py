@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,6 +61,9 @@ class Choice:
     variant: Variant
     reason: str
     golden_difference: float
+
+
+Opener = Callable[[Bundle, InferenceSection], Choice]
 
 
 def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:

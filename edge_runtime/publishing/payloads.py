@@ -27,6 +27,7 @@ __all__ = [
     "HEALTH_WORDS",
     "PAYLOADS",
     "SHARE_STEP",
+    "DegradedReason",
     "EmotionEvent",
     "EpisodeEvent",
     "EventNumber",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 Health = Literal["ok", "degraded", "camera_lost", "broker_lost", "disabled", "outbox_full"]
+DegradedReason = Literal["heat", "overload", "frames_dropped"]
 HEALTH_WORDS: tuple[Health, ...] = get_args(Health)
 
 
@@ -117,6 +119,9 @@ class Stats(PlacedPayload):
 
     uptime_s: float = Field(ge=0, description="since the process started, s")
     health: Health = Field(description="one word")
+    degraded_reason: DegradedReason | None = Field(
+        None, description="what `degraded` is due to; absent when `health` is another word"
+    )
     fps: float = Field(ge=0, description="frames analysed per second, since the last stats")
     frames: Count = Field(description="frames analysed, total")
     faces_seen_min: Count = Field(description="mean of faces per frame, lower end of its band")
@@ -135,6 +140,18 @@ class Stats(PlacedPayload):
     reconnects_broker: Count = Field(description="connections to the broker after the first, total")
     rss_mb: float | None = Field(None, ge=0, description="resident memory, MiB")
     temperature_c: float | None = Field(None, ge=-100, le=200, description="processor temperature, °C")
+    load: float | None = Field(
+        None, ge=0, description="how busy this camera keeps the board, in twentieths; 1 is all the time"
+    )
+    classify_rate_hz: float | None = Field(
+        None, gt=0, description="classifications of a face per second, in force; falls first under overload"
+    )
+    scan_rate_hz: float | None = Field(
+        None, gt=0, description="scans for new faces per second, in force; falls next"
+    )
+    follow_rate_hz: float | None = Field(
+        None, gt=0, description="frames per second in which faces are followed, in force; falls last"
+    )
     latencies_ms: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="<stage>_p50_ms, <stage>_p95_ms, <stage>_p99_ms"
     )

@@ -15,7 +15,7 @@ from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.bundle_signing import check_signature
 from edge_runtime.config import Config, InferenceSection, UpdatesSection
 from edge_runtime.errors import BundleError, EngineError
-from edge_runtime.inference.opening import Choice
+from edge_runtime.inference.opening import Choice, Opener
 from edge_runtime.inference.tuning import open_tuned_engine
 from edge_runtime.state_directory import state_directory
 from edge_runtime.updates.slots import Running, Slots
@@ -52,8 +52,18 @@ def cli_configuration() -> list[Path]:
     return [SERVICE_CONFIGURATION] if is_beside else []
 
 
-def start(slots: Slots, inference: InferenceSection) -> tuple[Running, Choice]:
+def open_here(bundle: Bundle, inference: InferenceSection) -> Choice:
+    """`open_tuned_engine` with what was measured on this device: the `Opener` of whoever shares with nobody."""
+    return open_tuned_engine(bundle, inference, state_directory())
+
+
+def start(slots: Slots, inference: InferenceSection, opens: Opener = open_here) -> tuple[Running, Choice]:
     """Opens the bundle to run and its engine. Changes nothing in the slots.
+
+    Args:
+        slots: of the device.
+        inference: how to run it.
+        opens: the engine.
 
     Returns:
         The bundle, and the engine that reproduces its golden outputs; `reason` of the choice says what was passed over.
@@ -64,7 +74,7 @@ def start(slots: Slots, inference: InferenceSection) -> tuple[Running, Choice]:
     passed_over: list[str] = []
     for running in slots.in_order():
         try:
-            choice = open_tuned_engine(running.bundle, inference, state_directory())
+            choice = opens(running.bundle, inference)
         except (BundleError, EngineError) as exc:
             if running.slot == "shipped":
                 raise

@@ -23,11 +23,11 @@ from typing import Final, Self
 from edge_runtime.bundle import Bundle
 from edge_runtime.config import Config
 from edge_runtime.errors import RoomtoneError
-from edge_runtime.inference.opening import Choice, open_engine
+from edge_runtime.inference.opening import Choice, Opener
 from edge_runtime.updates.shadow import Shadow, ShadowReport
 from edge_runtime.updates.slot_table import Candidate, Slot
 from edge_runtime.updates.slots import Slots
-from edge_runtime.updates.starting import start
+from edge_runtime.updates.starting import open_here, start
 
 _log = logging.getLogger(__name__)
 
@@ -69,13 +69,21 @@ class Trials:
         active: the bundle that the agent started with.
         config: checked.
         frames: how many were analysed so far, in all.
+        opens: engines.
 
     Attributes:
         shadow: a candidate to be shown the live faces; None: there is none.
     """
 
-    def __init__(self, slots: Slots, active: Bundle, config: Config, frames: Callable[[], int]) -> None:
-        self._slots, self._config, self._frames = slots, config, frames
+    def __init__(
+        self,
+        slots: Slots,
+        active: Bundle,
+        config: Config,
+        frames: Callable[[], int],
+        opens: Opener = open_here,
+    ) -> None:
+        self._slots, self._config, self._frames, self._opens = slots, config, frames, opens
         self._active = active  # what the loop has been told to run
         self._in_loop = active.digest  # what the loop has taken
         self._tried = ""  # digest of what runs, or ran, on trial and was not committed
@@ -224,7 +232,7 @@ class Trials:
         )
         try:
             bundle = self._slots.open(candidate)
-            choice = open_engine(bundle, self._config.inference)
+            choice = self._opens(bundle, self._config.inference)
         except RoomtoneError as exc:
             self._send_back(str(exc))
             return
@@ -296,7 +304,7 @@ class Trials:
     def _go_back(self) -> None:
         """To what a start would run, if that is not what runs."""
         if self._slots.running().bundle.digest != self._active.digest:
-            running, choice = start(self._slots, self._config.inference)
+            running, choice = start(self._slots, self._config.inference, self._opens)
             if running.bundle.digest != self._active.digest:
                 self._switch_to(Order(running.bundle, choice))
 

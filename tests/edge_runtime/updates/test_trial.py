@@ -22,7 +22,7 @@ from edge_runtime.bundle_signing import sign_bundle
 from edge_runtime.config import Config
 from edge_runtime.errors import EngineError
 from edge_runtime.inference.engine import EngineReport
-from edge_runtime.inference.opening import open_engine
+from edge_runtime.inference.tuning import open_tuned_engine
 from edge_runtime.publishing.request_payloads import Response
 from edge_runtime.updates import starting
 from edge_runtime.updates.activation import activate
@@ -160,8 +160,10 @@ def test_a_network_that_fails_is_sent_back_while_the_room_goes_on_being_read(
     calls: int,
     where: str,
 ) -> None:
-    def opened(bundle, settings):
-        choice = open_engine(bundle, settings)
+    def opened(bundle, settings, state):
+        choice = open_tuned_engine(bundle, settings, state)
+        if bundle.manifest.version != "0.3.0":
+            return choice
         return type(choice)(
             FailsLater(choice.engine, calls), choice.variant, choice.reason, choice.golden_difference
         )
@@ -169,7 +171,7 @@ def test_a_network_that_fails_is_sent_back_while_the_room_goes_on_being_read(
     config = make(updates={**make().updates.model_dump(), "health_window_s": 60.0, "shadow_faces": 8})
     events = []
     with working(config, on_event=events.append) as agent:
-        monkeypatch.setattr("edge_runtime.updates.trial.open_engine", opened)
+        monkeypatch.setattr("edge_runtime.updates.starting.open_tuned_engine", opened)
         begin(slots, versions("0.3.0"), config)
         assert settled(slots, tiny_is_current)
         assert until(lambda: agent.info().bundle_digest == tiny_is_current)

@@ -1,0 +1,160 @@
+"""One engine for the cameras of a board: what they ask for while it is at work goes as one batch.
+
+    camera 1 ──crops──▶ at work ..........▶
+    camera 2 ──crops──▶          one batch ▶
+    camera 3 ──crops──▶          of both   ▶
+
+Nothing waits for the others' crops: an engine that is free runs what comes, and only one that is busy makes batches
+across cameras, which is when they are worth something. Each camera waits for its own answer, so it has at most one
+request here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from threading import Condition, Lock
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from edge_runtime.bundle import Bundle
+from edge_runtime.config import InferenceSection
+from edge_runtime.frames.frame import Image
+from edge_runtime.inference.engine import Dimensions, EngineReport, Logits
+from edge_runtime.inference.opening import Choice, Opener
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    crops: Image
+    wants_dimensions: bool
+    logits: Logits | None = None
+    dimensions: Dimensions | None = None
+    error: Exception | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.logits is not None or self.error is not None
+
+
+@dataclass(slots=True)
+class BatchCounters:
+    """Totals: calls of the engine, requests answered by them, faces in them."""
+
+    calls: int = 0
+    requests: int = 0
+    faces: int = 0
+
+
+class SharedEngine:
+    """An engine for several threads, first come, first served; see the module.
+
+    Args:
+        choice: whose engine runs, in one thread at a time: in that of a camera which finds it free.
+        max_batch: faces in one call; a single request may have more.
+
+    Attributes:
+        choice: as given.
+        counters: what it did.
+        report: the engine's.
+    """
+
+    def __init__(self, choice: Choice, max_batch: int) -> None:
+        self.choice, self._max_batch = choice, max_batch
+        self._waiting: deque[_Request] = deque()
+        self._is_at_work = False
+        self._changed = Condition()
+        self.counters = BatchCounters()
+        self.report: EngineReport = choice.engine.report
+
+    def logits(self, crops: Image) -> Logits:
+        """See `Engine.logits`."""
+        request = self._ask(_Request(crops, wants_dimensions=False))
+        assert request.logits is not None  # noqa: S101 - without an error there is an answer
+        return request.logits
+
+    def outputs(self, crops: Image) -> tuple[Logits, Dimensions]:
+        """See `Engine.outputs`."""
+        request = self._ask(_Request(crops, wants_dimensions=True))
+        assert request.logits is not None and request.dimensions is not None  # noqa: S101, PT018 - likewise
+        return request.logits, request.dimensions
+
+    def _ask(self, request: _Request) -> _Request:
+        with self._changed:
+            self._waiting.append(request)
+        while not request.is_done:
+            with self._changed:
+                self._changed.wait_for(lambda: request.is_done or not self._is_at_work)
+                if request.is_done:
+                    break
+                batch = self._next_batch()  # of those who came before, and perhaps not yet of this one
+                self._is_at_work = True
+            self._run(batch)
+            with self._changed:
+                self._is_at_work = False
+                self._changed.notify_all()
+        if request.error is not None:
+            raise request.error
+        return request
+
+    def _next_batch(self) -> list[_Request]:
+        batch = [self._waiting.popleft()]
+        faces = len(batch[0].crops)
+        while self._waiting:
+            following = self._waiting[0]
+            faces += len(following.crops)
+            if faces > self._max_batch or following.wants_dimensions != batch[0].wants_dimensions:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def _run(self, batch: list[_Request]) -> None:
+        crops = batch[0].crops if len(batch) == 1 else np.concatenate([request.crops for request in batch])
+        self.counters.calls += 1
+        self.counters.requests += len(batch)
+        self.counters.faces += len(crops)
+        try:
+            if batch[0].wants_dimensions:
+                logits, dimensions = self.choice.engine.outputs(crops)
+            else:
+                logits, dimensions = self.choice.engine.logits(crops), None
+        except Exception as exc:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            for request in batch:
+                request.error = exc
+            return
+        ends = np.cumsum([len(request.crops) for request in batch])
+        for request, end in zip(batch, ends, strict=True):
+            rows = slice(end - len(request.crops), end)
+            request.dimensions = None if dimensions is None else dimensions[rows]
+            request.logits = logits[rows]
+
+
+class EnginePool:
+    """The engines of a board: who asks for a network that somebody runs already shares it.
+
+    An engine that nobody uses any more is let go.
+
+    Args:
+        opens: an engine that is not there yet.
+    """
+
+    def __init__(self, opens: Opener) -> None:
+        self._opens = opens
+        self._lock = Lock()  # also while one loads: two cameras that start together want one engine
+        self._known: WeakValueDictionary[tuple[object, ...], SharedEngine] = WeakValueDictionary()
+
+    def open(self, bundle: Bundle, settings: InferenceSection) -> Choice:
+        """An `Opener` itself; the engine of the choice is a `SharedEngine`.
+
+        Raises:
+            MissingExtraError, EngineError, BundleInaccurateError: see `open_engine`.
+        """
+        wanted = settings.model_dump(include={"backend", "precision", "prefer", "threads", "max_batch"})
+        key = (bundle.digest, *wanted.values())
+        with self._lock:
+            engine = self._known.get(key)
+            if engine is None:
+                choice = self._opens(bundle, settings)
+                engine = self._known[key] = SharedEngine(choice, settings.max_batch)
+        return replace(engine.choice, engine=engine)
