@@ -16,9 +16,13 @@ from edge_runtime.frames.frame import Image
 BoolArray = npt.NDArray[np.bool_]
 
 # A 4×4 grid over the inner face, as fractions of the box: background and hair do not move with the face.
-_GRID: Final = np.stack(np.meshgrid(np.linspace(0.28, 0.72, 4), np.linspace(0.3, 0.8, 4)), -1).reshape(-1, 2)
-_WIDTH_PX: Final = 960  # of the image that flow works on: half of 1080p
-_WINDOW: Final = (15, 15)
+_GRID: Final = (
+    np.stack(np.meshgrid(np.linspace(0.28, 0.72, 4), np.linspace(0.3, 0.8, 4)), -1)
+    .reshape(-1, 2)
+    .astype(np.float32)
+)
+_IMAGE: Final = (960, 2)  # flow works on the second octave of this width: 480 px
+_WINDOW: Final = (11, 11)
 _LEVELS: Final = 2  # motions up to 4 windows between two frames
 _MAX_ERROR: Final = 18.0  # mean grey difference of a followed patch: above, it is not the same thing any more
 _LEAST_POINTS: Final = 6
@@ -42,47 +46,42 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
     count = len(boxes_xyxy)
     if count == 0:
         return boxes_xyxy, np.zeros(0, np.bool_)
-    (image_before, scale), (image_now, _) = before.grey_within(_WIDTH_PX), now.grey_within(_WIDTH_PX)
-    side = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2])[:, None, :]
-    points = ((boxes_xyxy[:, None, :2] + _GRID * side) * scale).astype(np.float32)
-    moved, status, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # stub: None is not allowed
+    (image_before, scale), (image_now, _) = before.octaves(*_IMAGE)[-1], now.octaves(*_IMAGE)[-1]
+    side = boxes_xyxy[:, None, 2:] - boxes_xyxy[:, None, :2]
+    points = boxes_xyxy[:, None, :2] + _GRID * side
+    there, status, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # stub: None is not allowed
         image_before,
         image_now,
-        points.reshape(-1, 1, 2),
+        (points * scale).reshape(-1, 1, 2),
         None,
         winSize=_WINDOW,
         maxLevel=_LEVELS,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
     )
-    moved = moved.reshape(count, -1, 2)
+    moved = there.reshape(count, -1, 2) / scale
     good = (status.reshape(count, -1) == 1) & (error.reshape(count, -1) < _MAX_ERROR)
-    result, kept = boxes_xyxy.copy(), np.zeros(count, np.bool_)
-    for index in range(count):
-        which = good[index]
-        motion = moved[index] - points[index]
-        if which.sum() >= _LEAST_POINTS:
-            # Points on an occluder move otherwise than the face.
-            median = np.median(motion[which], axis=0)
-            extent = 0.12 * float(side[index, 0, 0]) * scale + 1
-            which = which & (np.abs(motion - median).max(axis=1) < extent)
-        if which.sum() < _LEAST_POINTS:
-            continue
-        result[index] = _moved_box(
-            boxes_xyxy[index], points[index][which] / scale, moved[index][which] / scale
-        )
-        kept[index] = True
-    return result, kept
+    # Points on an occluder move otherwise than the face.
+    apart = np.abs(moved - points - _median(moved - points, good)).max(axis=2)
+    good &= apart < 0.12 * side[:, :, 0] + 1 / scale
+    kept = good.sum(axis=1) >= _LEAST_POINTS
+    shift = _median(moved - points, good)
+    spread, new_spread = (np.linalg.norm(p - _median(p, good), axis=2) for p in (points, moved))
+    far = good & (spread > 1e-3)
+    growth = _median((new_spread / np.maximum(spread, 1e-3))[:, :, None], far).clip(0.95, 1.05)
+    middle, half = (boxes_xyxy[:, None, :2] + boxes_xyxy[:, None, 2:]) / 2 + shift, side / 2 * growth
+    boxes = np.concatenate([middle - half, middle + half], axis=2)[:, 0]
+    return np.where(kept[:, None], boxes, boxes_xyxy).astype(np.float32), kept
 
 
-def _moved_box(box: FloatArray, points: FloatArray, moved: FloatArray) -> FloatArray:
-    centre, new_centre = np.median(points, axis=0), np.median(moved, axis=0)
-    spread = np.linalg.norm(points - centre, axis=1)
-    far = spread > 1e-3
-    ratio = np.median(np.linalg.norm(moved - new_centre, axis=1)[far] / spread[far]) if far.any() else 1.0
-    growth = float(np.clip(ratio, 0.95, 1.05))
-    shift = np.median(moved - points, axis=0)
-    middle, half = (box[:2] + box[2:]) / 2 + shift, (box[2:] - box[:2]) / 2 * growth
-    return np.concatenate([middle - half, middle + half]).astype(np.float32)
+def _median(values: FloatArray, chosen: BoolArray) -> FloatArray:
+    """Of the chosen ones of each row: (N, P, D) and (N, P) → (N, 1, D); of none chosen, 1."""
+    counts = chosen.sum(axis=1)[:, None, None]
+    ordered = np.sort(np.where(chosen[:, :, None], values, np.inf), axis=1)
+    middle = [
+        np.take_along_axis(ordered, np.broadcast_to(at, (len(values), 1, values.shape[2])), axis=1)
+        for at in ((counts - 1).clip(0) // 2, counts // 2)
+    ]
+    return np.where(counts > 0, (middle[0] + middle[1]) / 2, 1).astype(np.float32)
 
 
 class LocalSearch:
