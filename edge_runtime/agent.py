@@ -323,7 +323,12 @@ class Agent:
         self._shutter.wait_for_change(_READ_TIMEOUT_S)
 
     def _open_source(self) -> FrameSource:
-        self._source = open_source(self.config.camera, camera_id=self.config.device.device, spans=self._spans)
+        self._source = open_source(
+            self.config.camera,
+            camera_id=self.config.device.device,
+            grey=not self.config.faces.needs_colour,
+            spans=self._spans,
+        )
         self._analysis.finder.waits_for_scans = not self._source.is_live
         self._clock = CaptureClock(is_live=self._source.has_monotonic_clock, wall=self._wall)
         self._outlet.set_enabled(True)

@@ -155,6 +155,11 @@ class FacesSection(_Section):
         1.5, gt=0, le=60, description="an unconfirmed face is forgotten after this time"
     )
 
+    @property
+    def needs_colour(self) -> bool:
+        """Whether the detector looks at colours; the Haar cascades, following and crops do not."""
+        return self.detector == "yunet"
+
     @model_validator(mode="after")
     def _yunet_has_a_model(self) -> FacesSection:
         if self.detector == "yunet" and self.yunet_model is None:

@@ -28,12 +28,12 @@ class FrameView:
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) of the frame."""
-        return self.frame.image_bgr.shape[0], self.frame.image_bgr.shape[1]
+        return self.frame.size
 
     @cached_property
     def grey(self) -> Image:
         """(H, W) uint8."""
-        return np.asarray(cv2.cvtColor(self.frame.image_bgr, cv2.COLOR_BGR2GRAY), np.uint8)
+        return self.frame.image_grey
 
     def octaves(self, width_px: int, count: int) -> list[tuple[Image, float]]:
         """`grey_within` this width, and that image halved again and again: `count` images with their scales."""

@@ -18,7 +18,7 @@ import cv2
 from edge_runtime.errors import FrameError, SourceUnavailableError
 from edge_runtime.frames.containers import is_cut_short
 from edge_runtime.frames.frame import EndOfSource, Frame, SourceCounters
-from edge_runtime.frames.pixels import as_bgr
+from edge_runtime.frames.pixels import as_bgr, ask_for_grey
 from edge_runtime.profiling.spans import Spans
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Film:
         path: the film.
         camera_id: what the frames are labelled with.
         realtime: play at the film's own pace.
+        grey: frames need no colour; where the decoder can leave it out, they have none.
         spans: where decoding times go.
 
     Attributes:
@@ -56,7 +57,13 @@ class Film:
     online = True
 
     def __init__(
-        self, path: Path, *, camera_id: str = "camera", realtime: bool = False, spans: Spans | None = None
+        self,
+        path: Path,
+        *,
+        camera_id: str = "camera",
+        realtime: bool = False,
+        grey: bool = False,
+        spans: Spans | None = None,
     ) -> None:
         self.camera_id = camera_id
         self.is_live = realtime
@@ -64,6 +71,7 @@ class Film:
         self.counters = SourceCounters()
         self._path, self._spans = path, Spans() if spans is None else spans
         self._capture = _open(path)
+        self._is_grey = grey and ask_for_grey(self._capture)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self._period_s = 1 / fps if math.isfinite(fps) and 0 < fps <= 1000 else 1 / _DEFAULT_FPS
         self._announced_s = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) * self._period_s
@@ -156,13 +164,14 @@ class Film:
             try:
                 if not decoded:
                     raise FrameError(str(self._path), f"the frame at {timestamp_s:.2f} s cannot be decoded")
-                image_bgr = as_bgr(image, source=str(self._path))
+                if not self._is_grey:
+                    image = as_bgr(image, source=str(self._path))
             except FrameError as exc:
                 with self._changed:
                     self.counters.corrupt += 1
                 logger.warning("frame skipped: %s", exc)
                 continue
-            yield Frame(image_bgr, timestamp_s, self.camera_id)
+            yield Frame(image, timestamp_s, self.camera_id)
 
     def _hand_over(self, frame: Frame) -> bool:
         """Waits until the frame may be had, and offers it; False: the source was closed meanwhile."""

@@ -1,8 +1,8 @@
 """A frame, and what every source of frames can do.
 
-Convention: images are (row, column, channel) in BGR order as OpenCV reads them; `timestamp_s` runs on the source's own
-capture clock, which never steps back: the monotonic clock for a live camera, the position in the film for a file.
-Frames live in RAM only.
+Convention: images are (row, column, channel) in BGR order as OpenCV reads them, or grey, (row, column);
+`timestamp_s` runs on the source's own capture clock, which never steps back: the monotonic clock for a live
+camera, the position in the film for a file. Frames live in RAM only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,19 +22,39 @@ class Frame:
     """One picture of the room.
 
     Attributes:
-        image_bgr: (H, W, 3) uint8, contiguous, H and W at least 1.
+        image: (H, W, 3) uint8 BGR or (H, W) uint8 grey, contiguous, H and W at least 1. Grey is the decoder's own
+            brightness, of a full or limited range (16 to 235).
         timestamp_s: seconds on the source's capture clock; never less than that of the frame before.
         camera_id: which camera, `[a-z0-9-]`.
     """
 
-    image_bgr: Image
+    image: Image
     timestamp_s: float
     camera_id: str = "camera"
 
     def __post_init__(self) -> None:
-        shape, dtype = self.image_bgr.shape, self.image_bgr.dtype
-        if len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
-            raise ValueError(f"a frame is (H, W, 3) uint8 and not empty, this is {shape} {dtype}")
+        shape, dtype = self.image.shape, self.image.dtype
+        if shape[2:] not in ((), (3,)) or len(shape) < 2 or 0 in shape or dtype != np.uint8:
+            raise ValueError(f"a frame is (H, W, 3) or (H, W) uint8 and not empty, this is {shape} {dtype}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def image_bgr(self) -> Image:
+        """(H, W, 3) uint8; of a grey frame, made anew at each call."""
+        if self.image.ndim == 3:
+            return self.image
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_GRAY2BGR), np.uint8)
+
+    @property
+    def image_grey(self) -> Image:
+        """(H, W) uint8; of a coloured frame, made anew at each call."""
+        if self.image.ndim == 2:
+            return self.image
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ from edge_runtime.errors import FrameError
 from edge_runtime.frames.address import device_path, masked
 from edge_runtime.frames.diagnosis import Problem, explain
 from edge_runtime.frames.handover import ChildEnds, FrameSender
-from edge_runtime.frames.pixels import as_bgr
+from edge_runtime.frames.pixels import as_bgr, ask_for_grey
 
 STOP_GRACE_S = 0.7  # for a polite end: an RTSP camera keeps a session that was not torn down
 _DECODER_THREADS = 2  # of FFmpeg; each one delays an H.264 stream by one frame
@@ -54,6 +54,7 @@ class Order:
         source: camera index, device file or url.
         open_timeout_s, read_timeout_s: after which a stream's native code gives up by itself.
         width, height, fps: asked of a USB camera, which may choose otherwise.
+        grey: frames need no colour.
         ends: the inherited descriptors of the handover.
     """
 
@@ -63,6 +64,7 @@ class Order:
     width: int | None
     height: int | None
     fps: float | None
+    grey: bool
     ends: ChildEnds
 
     def to_line(self) -> bytes:
@@ -134,6 +136,7 @@ def _grab(order: Order, reporter: _Reporter, stop: threading.Event) -> None:
         problem = Problem("did not open", "does another program show its picture?")
         reporter.explain_failure(order.source, problem)
         return
+    is_grey = order.grey and device_path(order.source) is None and ask_for_grey(capture)
     reporter.say(Phase.READING)
     sender, corrupt = FrameSender(order.ends), 0
     while not stop.is_set():
@@ -150,11 +153,12 @@ def _grab(order: Order, reporter: _Reporter, stop: threading.Event) -> None:
         try:
             if not decoded:
                 raise FrameError(order.source, "cannot be decoded")
-            image_bgr = as_bgr(image)
+            if not is_grey:
+                image = as_bgr(image)
         except FrameError:
             corrupt += 1
             continue
-        sender.send(image_bgr, timestamp_s, corrupt=corrupt)
+        sender.send(image, timestamp_s, corrupt=corrupt)
     capture.release()
 
 

@@ -43,7 +43,7 @@ class GrabberProcess:
         OSError: no process could be started, or no memory be had.
     """
 
-    def __init__(self, source: str, settings: CameraSection) -> None:
+    def __init__(self, source: str, settings: CameraSection, *, grey: bool = False) -> None:
         self._frames = FrameReceiver()
         ends = self._frames.child_ends
         try:
@@ -73,6 +73,7 @@ class GrabberProcess:
             width=settings.width_px,
             height=settings.height_px,
             fps=settings.fps,
+            grey=grey,
             ends=ends,
         )
         with contextlib.suppress(BrokenPipeError):  # ended already; `has_ended` will tell

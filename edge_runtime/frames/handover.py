@@ -18,6 +18,7 @@ processes end, no resource tracker takes part, and a container's small /dev/shm 
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import select
@@ -30,7 +31,7 @@ import numpy as np
 from edge_runtime.frames.frame import Image
 
 SLOTS = 3
-_HEADER = struct.Struct("=QQdII")  # sequence, corrupt, timestamp_s, height, width
+_HEADER = struct.Struct("=QQdIII")  # sequence, corrupt, timestamp_s, height, width, channels (0: grey)
 _PIXELS_AT = 64  # one cache line for the header
 
 
@@ -39,13 +40,13 @@ class Captured:
     """One frame as the child captured it.
 
     Attributes:
-        image_bgr: (H, W, 3) uint8, BGR, owned by the receiver.
+        image: (H, W, 3) uint8 BGR or (H, W) uint8 grey, owned by the receiver.
         timestamp_s: CLOCK_MONOTONIC at the capture, s; this clock is the same in both processes.
         sequence: 1 for the child's first frame, then one more for each; a gap means frames that nobody took.
         corrupt: frames that the child could not decode so far.
     """
 
-    image_bgr: Image
+    image: Image
     timestamp_s: float
     sequence: int
     corrupt: int
@@ -68,21 +69,22 @@ class _Slot:
         self._fd = fd
         self._memory = mmap.mmap(fd, 0)
 
-    def write(self, image_bgr: Image, timestamp_s: float, sequence: int, corrupt: int) -> None:
-        needed = _PIXELS_AT + image_bgr.nbytes
+    def write(self, image: Image, timestamp_s: float, sequence: int, corrupt: int) -> None:
+        needed = _PIXELS_AT + image.nbytes
         if needed > len(self._memory):
             # Reserved at once: a lack of memory is an OSError here, and would be a SIGBUS at the first write.
             os.posix_fallocate(self._fd, 0, needed)
             self._remap()
-        height, width, _ = image_bgr.shape
-        _HEADER.pack_into(self._memory, 0, sequence, corrupt, timestamp_s, height, width)
-        np.copyto(self._pixels(height, width), image_bgr)
+        height, width, channels = (*image.shape, 0)[:3]
+        _HEADER.pack_into(self._memory, 0, sequence, corrupt, timestamp_s, height, width, channels)
+        np.copyto(self._pixels(image.shape), image)
 
     def read(self) -> Captured:
-        sequence, corrupt, timestamp_s, height, width = _HEADER.unpack_from(self._memory)
-        if _PIXELS_AT + height * width * 3 > len(self._memory):
+        sequence, corrupt, timestamp_s, height, width, channels = _HEADER.unpack_from(self._memory)
+        shape = (height, width, channels) if channels else (height, width)
+        if _PIXELS_AT + math.prod(shape) > len(self._memory):
             self._remap()
-        return Captured(self._pixels(height, width).copy(), timestamp_s, sequence, corrupt)
+        return Captured(self._pixels(shape).copy(), timestamp_s, sequence, corrupt)
 
     def close(self) -> None:
         self._memory.close()
@@ -92,9 +94,8 @@ class _Slot:
         self._memory.close()
         self._memory = mmap.mmap(self._fd, 0)
 
-    def _pixels(self, height: int, width: int) -> Image:
-        count = height * width * 3
-        return np.frombuffer(self._memory, np.uint8, count, _PIXELS_AT).reshape(height, width, 3)
+    def _pixels(self, shape: tuple[int, ...]) -> Image:
+        return np.frombuffer(self._memory, np.uint8, math.prod(shape), _PIXELS_AT).reshape(shape)
 
 
 class FrameReceiver:
@@ -164,7 +165,7 @@ class FrameSender:
         self._free = list(range(SLOTS))
         self._sequence = 0
 
-    def send(self, image_bgr: Image, timestamp_s: float, *, corrupt: int = 0) -> None:
+    def send(self, image: Image, timestamp_s: float, *, corrupt: int = 0) -> None:
         """Puts a frame up to be taken, in place of the one before if nobody took that.
 
         Raises:
@@ -173,7 +174,7 @@ class FrameSender:
         self._free += _tokens(self._ends.free_read, SLOTS)
         index = self._free.pop()
         self._sequence += 1
-        self._slots[index].write(image_bgr, timestamp_s, self._sequence, corrupt)
+        self._slots[index].write(image, timestamp_s, self._sequence, corrupt)
         self._free += _tokens(self._ends.ready_read, 1)
         os.write(self._ends.ready_write, bytes([index]))
 

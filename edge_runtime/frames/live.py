@@ -43,6 +43,7 @@ class LiveCamera:
         source: camera index, device file or url.
         settings: time-outs, pauses and what is asked of a USB camera.
         camera_id: what the frames are labelled with.
+        grey: frames need no colour; where the decoder can leave it out, they have none.
         jitter: shortens the pauses.
 
     Attributes:
@@ -59,6 +60,7 @@ class LiveCamera:
         settings: CameraSection,
         *,
         camera_id: str = "camera",
+        grey: bool = False,
         jitter: random.Random | None = None,
     ) -> None:
         self.camera_id = camera_id
@@ -66,7 +68,7 @@ class LiveCamera:
         self.last_problem = ""
         self.last_hint = ""
         self._source = source
-        self._settings = settings
+        self._settings, self._grey = settings, grey
         self._backoff = Backoff(
             settings.restart_backoff_s,
             settings.restart_backoff_max_s,
@@ -171,7 +173,7 @@ class LiveCamera:
         self._timestamp_s = max(self._timestamp_s, captured.timestamp_s)
         # Not the present time: after a pause of the reader's the newest frame may be an old one.
         self._sign_of_life_s = captured.timestamp_s
-        return Frame(captured.image_bgr, self._timestamp_s, self.camera_id)
+        return Frame(captured.image, self._timestamp_s, self.camera_id)
 
     def _supervise(self, deadline_s: float) -> bool:
         """Does what is due, then sleeps until something happens; False: the deadline has passed."""
@@ -197,7 +199,7 @@ class LiveCamera:
 
     def _start(self, now_s: float) -> None:
         try:
-            self._grabber = GrabberProcess(self._source, self._settings)
+            self._grabber = GrabberProcess(self._source, self._settings, grey=self._grey)
         except OSError as exc:
             problem = Problem(f"no process could be started: {exc.strerror}", "is the memory full?")
             self._lose(problem)

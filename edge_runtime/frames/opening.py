@@ -22,6 +22,7 @@ def open_source(
     *,
     camera_id: str = "camera",
     environ: Mapping[str, str] | None = None,
+    grey: bool = False,
     spans: Spans | None = None,
 ) -> FrameSource:
     """Opens what `camera.source` names.
@@ -40,6 +41,7 @@ def open_source(
         camera: names the source.
         camera_id: what the frames are labelled with.
         environ: names the folder of a network camera's login; the process's own environment when None.
+        grey: frames need no colour; where the decoder can leave it out, they have none.
         spans: where the decoding times of a film go.
 
     Raises:
@@ -62,10 +64,10 @@ def open_source(
             ) from exc
         if (user := read_credential("camera_username", environ)) is not None:
             source = with_login(source, user, read_credential("camera_password", environ))
-        return LiveCamera(source, camera, camera_id=camera_id)
+        return LiveCamera(source, camera, camera_id=camera_id, grey=grey)
     if device_path(source) is not None:
-        return LiveCamera(source, camera, camera_id=camera_id)
-    return _open_path(_path(source), camera_id, realtime=camera.realtime, spans=spans)
+        return LiveCamera(source, camera, camera_id=camera_id, grey=grey)
+    return _open_path(_path(source), camera_id, realtime=camera.realtime, grey=grey, spans=spans)
 
 
 def _path(source: str) -> Path:
@@ -74,7 +76,7 @@ def _path(source: str) -> Path:
     return Path(source).expanduser()
 
 
-def _open_path(path: Path, camera_id: str, *, realtime: bool, spans: Spans | None) -> FrameSource:
+def _open_path(path: Path, camera_id: str, *, realtime: bool, grey: bool, spans: Spans | None) -> FrameSource:
     if not path.exists():
         raise SourceUnavailableError(
             str(path),
@@ -83,4 +85,4 @@ def _open_path(path: Path, camera_id: str, *, realtime: bool, spans: Spans | Non
         )
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFolder(path, camera_id=camera_id)
-    return Film(path, camera_id=camera_id, realtime=realtime, spans=spans)
+    return Film(path, camera_id=camera_id, realtime=realtime, grey=grey, spans=spans)

@@ -74,7 +74,10 @@ def measure_floor(
     frames = scans = batches = 0
     scan: Future[Detections] | None = None
     most = config.inference.max_batch
-    with open_source(config.camera) as source, ThreadPoolExecutor(1, "floor scan") as pool:
+    with (
+        open_source(config.camera, grey=not config.faces.needs_colour) as source,
+        ThreadPoolExecutor(1, "floor scan") as pool,
+    ):
         began_s, cpu_began_s = time.perf_counter(), time.process_time()
         while frames < most_frames and not told_to_stop():
             try:

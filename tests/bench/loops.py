@@ -151,7 +151,7 @@ def our_loop(
 ) -> tuple[Cost, list[int]]:
     """The runtime's loop over the whole clip, decoding counted; also how many faces were classified at each moment."""
     sizes: list[int] = []
-    with Film(clip) as film, RoomAnalysis(config, bundle.manifest, engine) as analysis:
+    with Film(clip, grey=True) as film, RoomAnalysis(config, bundle.manifest, engine) as analysis:
         find, observe = analysis.finder.find, analysis._aggregator.observe_probabilities
         index = 0
 

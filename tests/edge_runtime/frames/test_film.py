@@ -210,7 +210,7 @@ def test_neither_opencv_nor_ffmpeg_writes_to_stderr(shared_data: Path, tmp_path:
         logging.getLogger("edge_runtime").propagate = False
         for path in sys.argv[1:]:
             try:
-                with Film(Path(path)) as film:
+                with Film(Path(path), grey=True) as film:
                     while film.read(): pass
             except (SourceError, EndOfSource) as exc:
                 print(type(exc).__name__)
@@ -220,6 +220,25 @@ def test_neither_opencv_nor_ffmpeg_writes_to_stderr(shared_data: Path, tmp_path:
 
     assert ran.stdout.split() == ["SourceUnavailableError", "EndOfSource"]
     assert ran.stderr == ""
+
+
+@pytest.mark.realdata
+def test_without_colour_a_frame_is_the_brightness_that_was_encoded(shared_data: Path):
+    path = shared_data / "videos" / PEXELS
+    with Film(path) as coloured, Film(path, grey=True) as film:
+        for _ in range(3):
+            seen, expected = film.read(), coloured.read()
+            assert seen.image.shape == (360, 640)
+            assert seen.image_bgr.shape == (360, 640, 3)
+            full_range = (seen.image.astype(float) - 16) * 255 / 219  # ITU-R BT.601: black is 16, white 235
+            assert np.abs(full_range - expected.image_grey).mean() < 3
+            assert seen.timestamp_s == expected.timestamp_s
+
+
+@pytest.mark.realdata
+def test_a_film_that_has_no_brightness_of_its_own_keeps_its_colours(shared_data: Path):
+    with Film(shared_data / "videos" / "classroom.gif", grey=True) as film:
+        assert film.read().image.ndim == 3
 
 
 def test_a_slow_reader_loses_no_frame_and_their_order_holds(tmp_path: Path):

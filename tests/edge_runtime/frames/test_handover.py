@@ -46,7 +46,7 @@ def test_only_the_newest_frame_waits_and_the_gap_in_its_number_tells_what_was_re
     captured = receiver.take()
 
     assert (captured.sequence, captured.timestamp_s, captured.corrupt) == (5, 5.0, 2)
-    np.testing.assert_array_equal(captured.image_bgr, image(5))
+    np.testing.assert_array_equal(captured.image, image(5))
     assert receiver.take() is None
 
 
@@ -57,15 +57,22 @@ def test_a_frame_belongs_to_its_receiver_whatever_is_sent_later(both_ends):
     for value in range(2, 12):
         sender.send(image(value), float(value))
 
-    np.testing.assert_array_equal(first.image_bgr, image(1))
-    assert first.image_bgr.flags.writeable
+    np.testing.assert_array_equal(first.image, image(1))
+    assert first.image.flags.writeable
 
 
 def test_frames_may_grow_and_shrink(both_ends):
     sender, receiver = both_ends
     for height, width in [(3, 5), (700, 900), (1, 1), (701, 901), (2, 2)]:
         sender.send(image(9, height, width), 0.0)
-        assert receiver.take().image_bgr.shape == (height, width, 3)
+        assert receiver.take().image.shape == (height, width, 3)
+
+
+def test_grey_and_coloured_frames_may_alternate(both_ends):
+    sender, receiver = both_ends
+    for sent in (image(9, 700, 900), image(7, 300, 500)[:, :, 0], image(3, 300, 500)):
+        sender.send(sent, 0.0)
+        np.testing.assert_array_equal(receiver.take().image, sent)
 
 
 def test_whether_a_frame_is_ready_is_told_without_taking_it(both_ends):
@@ -113,8 +120,8 @@ def test_no_frame_is_torn_between_two_processes():
             if not receiver.is_ready(within_s=1.0) or (captured := receiver.take()) is None:
                 continue
             value = int(captured.timestamp_s) % 50
-            assert captured.image_bgr.shape == (240 + value, 320, 3)
-            assert captured.image_bgr.min() == captured.image_bgr.max() == value
+            assert captured.image.shape == (240 + value, 320, 3)
+            assert captured.image.min() == captured.image.max() == value
             assert captured.sequence > last
             taken, last = taken + 1, captured.sequence
     finally:

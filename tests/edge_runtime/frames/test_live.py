@@ -297,6 +297,11 @@ def test_a_camera_that_returns_with_larger_frames_is_read_on(mjpeg_camera):
         assert next_frame(camera).image_bgr.shape == (720, 1280, 3)
 
 
+def test_a_camera_without_colour_sends_a_third_of_the_bytes(mjpeg_camera):
+    with LiveCamera(mjpeg_camera.url, settings(read_timeout_s=5, restart_after_s=10), grey=True) as camera:
+        assert next_frame(camera).image.shape == (120, 160)
+
+
 def test_the_newest_frame_is_not_mistaken_for_a_stall_after_a_pause_of_the_reader(mjpeg_camera):
     with LiveCamera(mjpeg_camera.url, settings()) as camera:
         next_frame(camera)
