@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 import cv2
+import numpy as np
 
 from edge_runtime.errors import FrameError, SourceUnavailableError
 from edge_runtime.frames.containers import is_cut_short
@@ -164,14 +165,15 @@ class Film:
             try:
                 if not decoded:
                     raise FrameError(str(self._path), f"the frame at {timestamp_s:.2f} s cannot be decoded")
-                if not self._is_grey:
-                    image = as_bgr(image, source=str(self._path))
+                pixels = (
+                    np.asarray(image, np.uint8) if self._is_grey else as_bgr(image, source=str(self._path))
+                )
             except FrameError as exc:
                 with self._changed:
                     self.counters.corrupt += 1
                 logger.warning("frame skipped: %s", exc)
                 continue
-            yield Frame(image, timestamp_s, self.camera_id)
+            yield Frame(pixels, timestamp_s, self.camera_id)
 
     def _hand_over(self, frame: Frame) -> bool:
         """Waits until the frame may be had, and offers it; False: the source was closed meanwhile."""

@@ -27,6 +27,7 @@ from enum import StrEnum
 from typing import Self
 
 import cv2
+import numpy as np
 
 from edge_runtime.errors import FrameError
 from edge_runtime.frames.address import device_path, masked
@@ -153,12 +154,11 @@ def _grab(order: Order, reporter: _Reporter, stop: threading.Event) -> None:
         try:
             if not decoded:
                 raise FrameError(order.source, "cannot be decoded")
-            if not is_grey:
-                image = as_bgr(image)
+            pixels = np.asarray(image, np.uint8) if is_grey else as_bgr(image)
         except FrameError:
             corrupt += 1
             continue
-        sender.send(image, timestamp_s, corrupt=corrupt)
+        sender.send(pixels, timestamp_s, corrupt=corrupt)
     capture.release()
 
 
