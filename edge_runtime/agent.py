@@ -28,7 +28,7 @@ from edge_runtime.frames.opening import open_source
 from edge_runtime.inference.opening import Opener
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
-from edge_runtime.outlet import Outlet, context_path, shutter_path
+from edge_runtime.outlet import Outlet, context_path, device_name, shutter_path
 from edge_runtime.profiling.spans import Spans
 from edge_runtime.publishing.payloads import EmotionEvent, Info, Stats
 from edge_runtime.publishing.requests import RequestDesk
@@ -326,6 +326,7 @@ class Agent:
         self._source = open_source(
             self.config.camera,
             camera_id=self.config.device.device,
+            device=device_name(self.config.device),
             grey=not self.config.faces.needs_colour,
             spans=self._spans,
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,9 @@ LAYER_FILES: Final = (
     "room.toml",
     "camera.toml",
 )  # of a folder, in the order in which they are read
+
+
+CAMERAS_FOLDER: Final = "cameras"  # of a folder of layers: a file for each camera of a board that has several
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,13 @@ def read_layers(*paths: Path) -> Layered:
             origin, faults, hint="roomtone config show prints a configuration to start from"
         )
     return merged(layers, origin=origin)
+
+
+def camera_files(paths: Iterable[Path]) -> list[Path]:
+    """The files in `cameras/` of these folders: each is the last layer of one camera of the board."""
+    return [
+        file for path in paths if path.is_dir() for file in sorted((path / CAMERAS_FOLDER).glob("*.toml"))
+    ]
 
 
 def merged(layers: Sequence[Layer], *, origin: str) -> Layered:

@@ -34,7 +34,7 @@ from edge_runtime.timetable import Activity
 
 def outbox_path(config: Config) -> Path:
     """The configured outbox, or the device's own in `state_directory`."""
-    return config.outbox.path or state_directory() / f"{_device_name(config.device)}.outbox.sqlite3"
+    return config.outbox.path or state_directory() / f"{device_name(config.device)}.outbox.sqlite3"
 
 
 def shutter_path(config: Config) -> Path | None:
@@ -49,7 +49,8 @@ def context_path(config: Config) -> Path | None:
     return path.with_name(path.name.removesuffix(".sqlite3") + ".context") if config.mqtt.url else None
 
 
-def _device_name(device: DeviceSection) -> str:
+def device_name(device: DeviceSection) -> str:
+    """site.room.device, as its files are called."""
     return f"{device.site}.{device.room}.{device.device}"
 
 
@@ -113,7 +114,7 @@ class Outlet:
                 self._config.mqtt,
                 self.topics,
                 self.outbox,
-                load_credentials(),
+                load_credentials(device=device_name(self._config.device)),
                 info=self._info,
                 on_enabled=self._on_enabled,
                 on_context=self._on_context,

@@ -12,8 +12,10 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol, Self
 
 _log = logging.getLogger(__name__)
@@ -91,3 +93,77 @@ class ServiceManager:
                 sock.sendto(message.encode(), address)
         except OSError as exc:
             _log.warning("systemd cannot be told %s: %s", message.partition("=")[0], exc)
+
+
+class ServiceGroup:
+    """Several agents in one service: ready when all are, alive when each of them has got on.
+
+    An agent that has ended is waited for no more, until another one in its place is ready: whoever opens it again
+    watches over it. One that hangs is waited for, so systemd starts the service anew.
+
+    Args:
+        manager: to be told.
+        names: of the agents.
+    """
+
+    def __init__(self, manager: Supervisor, names: Sequence[str]) -> None:
+        self._manager = manager
+        self._lock = Lock()
+        self._expected, self._at_work = set(names), set(names)
+        self._got_on: set[str] = set()
+        self._lines = dict.fromkeys(names, "starting")
+
+    def member(self, name: str) -> GroupMember:
+        """What the agent of this name reports to."""
+        return GroupMember(self, name)
+
+    def ready(self, name: str) -> None:
+        """Its start-up is over; the service's is, when the last one's is."""
+        with self._lock:
+            self._at_work.add(name)
+            is_last = self._expected == {name}
+            self._expected.discard(name)
+        if is_last:
+            self._manager.ready()
+
+    def alive(self, name: str) -> None:
+        """Its pipeline got on."""
+        with self._lock:
+            self._got_on.add(name)
+            if not self._got_on >= self._at_work:
+                return
+            self._got_on.clear()
+        self._manager.alive()
+
+    def status(self, name: str, text: str) -> None:
+        """Its line; all of them are one line of the service's."""
+        with self._lock:
+            self._lines[name] = text
+            told = "; ".join(f"{each}: {line}" for each, line in self._lines.items())
+        self._manager.status(told)
+
+    def ended(self, name: str) -> None:
+        """It is not at work any more."""
+        with self._lock:
+            self._at_work.discard(name)
+            self._lines[name] = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """One agent's supervisor in a group; see `ServiceManager` for what it is told."""
+
+    group: ServiceGroup
+    name: str
+
+    def ready(self) -> None:  # noqa: D102
+        self.group.ready(self.name)
+
+    def alive(self) -> None:  # noqa: D102
+        self.group.alive(self.name)
+
+    def status(self, text: str) -> None:  # noqa: D102
+        self.group.status(self.name, text)
+
+    def stopping(self) -> None:  # noqa: D102
+        self.group.ended(self.name)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_runtime import __version__
 from edge_runtime.config import Config
 from edge_runtime.file_writing import write_whole
-from edge_runtime.outlet import outbox_path
+from edge_runtime.outlet import device_name, outbox_path
 from edge_runtime.publishing.payloads import Health, Stats
 from edge_runtime.state_directory import state_directory
 
@@ -210,7 +210,7 @@ def judge(status: Status | None) -> Verdict:
 
 
 def _file_name(config: Config) -> str:
-    return f"{config.device.site}.{config.device.room}.{config.device.device}{SUFFIX}"
+    return f"{device_name(config.device)}{SUFFIX}"
 
 
 def started_ticks(pid: int, proc: Path = Path("/proc")) -> int | None:

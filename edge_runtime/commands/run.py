@@ -1,4 +1,4 @@
-"""`roomtone run`: the agent, until it is told to stop."""
+"""`roomtone run`: the agent, until it is told to stop; or the agents, where a board has several cameras."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from edge_runtime.agent import Agent
+    from edge_runtime.agent import Agent, RunSummary
     from edge_runtime.config import Config
 
 app = typer.Typer(add_completion=False)
@@ -23,6 +24,13 @@ def run(
     config: Annotated[
         list[Path] | None,
         typer.Option(help="TOML file, or folder of layers; may be repeated. A built-in trial when absent"),
+    ] = None,
+    camera: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="TOML file of one camera, above --config; repeated, all of them share this board. Those in the "
+            "folder cameras/ of --config when absent"
+        ),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
@@ -45,25 +53,33 @@ def run(
 
     \b
     roomtone run --config /etc/roomtone
+    roomtone run --config site.toml --camera room-12.toml --camera room-13.toml
     roomtone run --source lesson.mp4 --print --until-end
     roomtone run --source 0 --broker mqtt://broker.school:1883
     """
-    from edge_runtime.agent import Agent
     from edge_runtime.commands.overrides import absolute, broker_section, override, without_broker
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
+    from edge_runtime.config_layers import camera_files
     from edge_runtime.credential_files import environment_beside
 
-    if not config:
+    layers = config or []
+    cameras = camera or camera_files(layers)
+    if not layers and not cameras:
         typer.echo(
             "roomtone: no --config, so this is a trial: purpose simulation, min_group 1, 10 s windows",
             err=True,
         )
-    os.environ.update(environment_beside(config or []))
+    if source is not None and len(cameras) > 1:
+        raise typer.BadParameter(
+            f"{len(cameras)} cameras cannot all be {source}; camera.source belongs into each one's file",
+            param_hint="--source",
+        )
+    os.environ.update(environment_beside([*layers, *cameras]))
 
-    def settings() -> Config:
-        """What the file and the command line say now."""
-        read = load_config(*config) if config else trial_config()
+    def settings(*files: Path) -> Config:
+        """What the files and the command line say now."""
+        read = load_config(*files) if files else trial_config()
         changes: dict[str, dict[str, Any]] = {
             "camera": {"source": source, "realtime": realtime or None},
             "inference": {"bundle": absolute(bundle)},
@@ -72,41 +88,85 @@ def run(
         read = override(read, changes)
         return without_broker(read) if broker == "none" else read
 
+    if len(cameras) > 1:
+        reads = [lambda file=file: settings(*layers, file) for file in cameras]
+        _run_cameras(reads, prints=print_events, until_end=until_end)
+    else:
+        files = [*layers, *cameras]
+        _run_camera(
+            lambda: settings(*files), is_from_file=bool(files), prints=print_events, until_end=until_end
+        )
+
+
+def _run_camera(settings: Callable[[], Config], *, is_from_file: bool, prints: bool, until_end: bool) -> None:
+    from edge_runtime.agent import Agent
+
     told_to_stop = threading.Event()
     following: Config | None = settings()
     while following is not None:
         with Agent(
             following,
-            stream=sys.stdout if print_events else None,
-            read_config=settings if config else None,
+            stream=sys.stdout if prints else None,
+            read_config=settings if is_from_file else None,
         ) as agent:
-            _stop_on_signals(agent, told_to_stop)
+            _stop_agent_on_signals(agent, told_to_stop)
             try:
                 summary = agent.run(until_end=until_end)
             except BrokenPipeError:
-                # Whoever read our lines has gone (`| head`): nothing more to say, and nothing to say it to.
-                sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the interpreter's own last flush
+                _let_stdout_go()
                 return
         following = None if told_to_stop.is_set() else agent.next_config
-    stats = summary.stats
-    typer.echo(
-        f"roomtone: {summary.windows} windows from {stats.frames} frames in {summary.wall_s:.1f} s "
-        f"({stats.frames / max(summary.wall_s, 1e-3):.1f} frames/s), {stats.rss_mb or 0:.0f} MB resident",
-        err=True,
-    )
-    for stage in sorted({key.rsplit("_", 2)[0] for key in stats.latencies_ms}):
-        p50, p95, p99 = (
-            stats.latencies_ms[f"{stage}_{percentile}_ms"] for percentile in ("p50", "p95", "p99")
-        )
+    _tell(summary)
+    for stage, percentiles in _stages(summary):
+        p50, p95, p99 = percentiles
         typer.echo(f"  {stage:<10} p50 {p50:8.2f}  p95 {p95:8.2f}  p99 {p99:8.2f} ms", err=True)
 
 
-def _stop_on_signals(agent: Agent, told: threading.Event) -> None:
-    def stop(*_: object) -> None:
+def _run_cameras(reads: Sequence[Callable[[], Config]], *, prints: bool, until_end: bool) -> None:
+    from edge_runtime.cameras import Cameras
+
+    with Cameras(reads, stream=sys.stdout if prints else None) as cameras:
+        _on_signals(cameras.stop)
+        try:
+            summaries = cameras.run(until_end=until_end)
+        except BrokenPipeError:
+            _let_stdout_go()
+            return
+    for name, summary in summaries.items():
+        _tell(summary, name)
+
+
+def _stages(summary: RunSummary) -> list[tuple[str, list[float]]]:
+    latencies = summary.stats.latencies_ms
+    stages = sorted({key.rsplit("_", 2)[0] for key in latencies})
+    return [(stage, [latencies[f"{stage}_{part}_ms"] for part in ("p50", "p95", "p99")]) for stage in stages]
+
+
+def _tell(summary: RunSummary, name: str = "") -> None:
+    stats = summary.stats
+    whose = f"{name}: " if name else ""
+    typer.echo(
+        f"roomtone: {whose}{summary.windows} windows from {stats.frames} frames in {summary.wall_s:.1f} s "
+        f"({stats.frames / max(summary.wall_s, 1e-3):.1f} frames/s), {stats.rss_mb or 0:.0f} MB resident",
+        err=True,
+    )
+
+
+def _let_stdout_go() -> None:
+    """Whoever read our lines has gone (`| head`): nothing more to say, and nothing to say it to."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the interpreter's own last flush
+
+
+def _stop_agent_on_signals(agent: Agent, told: threading.Event) -> None:
+    def stop() -> None:
         told.set()
         agent.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    _on_signals(stop)
     if told.is_set():  # between two agents, while a reload was under way
         agent.stop()
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())

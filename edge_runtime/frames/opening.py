@@ -21,6 +21,7 @@ def open_source(
     camera: CameraSection,
     *,
     camera_id: str = "camera",
+    device: str = "",
     environ: Mapping[str, str] | None = None,
     grey: bool = False,
     spans: Spans | None = None,
@@ -40,6 +41,7 @@ def open_source(
     Args:
         camera: names the source.
         camera_id: what the frames are labelled with.
+        device: site.room.device, whose own login goes before the common one.
         environ: names the folder of a network camera's login; the process's own environment when None.
         grey: frames need no colour; where the decoder can leave it out, they have none.
         spans: where the decoding times of a film go.
@@ -62,8 +64,8 @@ def open_source(
             raise SourceUnavailableError(
                 masked(source), f"the url {exc}", hint="percent-encode / @ : ? and # in a password"
             ) from exc
-        if (user := read_credential("camera_username", environ)) is not None:
-            source = with_login(source, user, read_credential("camera_password", environ))
+        if (user := read_credential("camera_username", environ, device=device)) is not None:
+            source = with_login(source, user, read_credential("camera_password", environ, device=device))
         return LiveCamera(source, camera, camera_id=camera_id, grey=grey)
     if device_path(source) is not None:
         return LiveCamera(source, camera, camera_id=camera_id, grey=grey)

@@ -31,11 +31,12 @@ class Credentials:
         )
 
 
-def load_credentials(environ: Mapping[str, str] | None = None) -> Credentials:
+def load_credentials(environ: Mapping[str, str] | None = None, *, device: str = "") -> Credentials:
     """Finds user and password; both are None when the operator gave none.
 
     Args:
         environ: the environment; the process's own when None.
+        device: site.room.device, whose own files go before the common ones.
 
     Raises:
         ConfigurationError: a credentials file exists and cannot be read, there is a certificate without its key, or a
@@ -46,14 +47,18 @@ def load_credentials(environ: Mapping[str, str] | None = None) -> Credentials:
     found: dict[str, str | None] = {}
     for name in ("mqtt_username", "mqtt_password"):
         try:
-            found[name] = environ.get(f"ROOMTONE_{name.upper()}") or read_credential(name, environ)
+            found[name] = environ.get(f"ROOMTONE_{name.upper()}") or read_credential(
+                name, environ, device=device
+            )
         except OSError as exc:
             faults.append(Fault(name, f"cannot be read: {exc.strerror}"))
         except UnicodeDecodeError:
             faults.append(Fault(name, "is not UTF-8 text"))
     if not faults and found["mqtt_password"] and not found["mqtt_username"]:
         faults.append(Fault("mqtt_username", "is missing, although there is a password"))
-    files = [credential_path(name, environ) for name in ("mqtt_client_cert", "mqtt_client_key")]
+    files = [
+        credential_path(name, environ, device=device) for name in ("mqtt_client_cert", "mqtt_client_key")
+    ]
     if (files[0] is None) != (files[1] is None):
         faults.append(Fault("mqtt_client_cert", "and mqtt_client_key go together, one of them is missing"))
     if faults:

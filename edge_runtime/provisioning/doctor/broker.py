@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from edge_runtime.config import Config
-from edge_runtime.outlet import outbox_path
+from edge_runtime.outlet import device_name, outbox_path
 from edge_runtime.provisioning.doctor.check import Check, Finding, fail, ok, skipped, warn
 from edge_runtime.publishing.client import OFFLINE, ONLINE
 from edge_runtime.publishing.connection import Answer, Connection, Message
@@ -79,7 +79,8 @@ class BrokerExamination:
     @property
     def _endpoint(self) -> Endpoint:
         if self._endpoint_ is None:
-            self._endpoint_ = Endpoint.from_section(self._config.mqtt, load_credentials(self._environ))
+            login = load_credentials(self._environ, device=device_name(self._config.device))
+            self._endpoint_ = Endpoint.from_section(self._config.mqtt, login)
         return self._endpoint_
 
     @property
