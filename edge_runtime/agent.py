@@ -61,11 +61,13 @@ class RunSummary:
 
     Attributes:
         windows: handed to the outlet.
+        classified: faces, counted exactly; for whoever runs it, never for the wire.
         stats: the last reading.
         wall_s: how long it took.
     """
 
     windows: int
+    classified: int
     stats: Stats
     wall_s: float
 
@@ -260,7 +262,9 @@ class Agent:
         stats = self._tell_stats()
         if not self._outlet.flush(_FLUSH_TIMEOUT_S):
             _log.warning("events are left in the outbox; they are sent at the next start")
-        return RunSummary(self._windows, stats, time.monotonic() - began_s)
+        return RunSummary(
+            self._windows, self._analysis.counters.classified, stats, time.monotonic() - began_s
+        )
 
     def _follow_updates(self) -> None:
         """A candidate in the shadow, or another bundle to run from now on."""
