@@ -17,9 +17,10 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Image
 from edge_runtime.profiling.spans import Spans
 
-_LOOK_AGAIN_S: Final = (
-    0.9  # eyes move little within the face; looking for them costs more than classifying the face
-)
+# Eyes move little within the face, and looking for them costs more than classifying the face. On the benchmark
+# clip looking each 2 s gives the same classes as looking in each frame.
+_LOOK_AGAIN_S: Final = 2.0
+_SIZE_CHANGED: Final = 1.15  # the box then sits otherwise on the face
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,13 @@ def face_widths_px(faces: Faces) -> FloatArray:
 @dataclass(slots=True)
 class _KnownPupils:
     in_box: FloatArray  # (2, 2), as fractions of the box
+    side_px: float  # of the box
     found: bool
     looked_s: float
+
+    def is_stale(self, now_s: float, side_px: float) -> bool:
+        ratio = side_px / self.side_px
+        return now_s - self.looked_s >= _LOOK_AGAIN_S or not 1 / _SIZE_CHANGED < ratio < _SIZE_CHANGED
 
 
 class CropMaker:
@@ -95,15 +101,18 @@ class CropMaker:
     ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         now_s = view.timestamp_s
         known = {int(track): self._known[int(track)] for track in ids if int(track) in self._known}
+        sides_px = (boxes[:, 2] - boxes[:, 0]).tolist()
         stale = [
             row
-            for row, track in enumerate(ids)
-            if int(track) not in known or now_s - known[int(track)].looked_s >= _LOOK_AGAIN_S
+            for row, (track, side_px) in enumerate(zip(ids.tolist(), sides_px, strict=True))
+            if track not in known or known[track].is_stale(now_s, side_px)
         ]
         pupils, found = self._pupils.find(view.grey, boxes[stale])
         for row, pair, ok in zip(stale, pupils, found, strict=True):
             side = boxes[row, 2:] - boxes[row, :2]
-            known[int(ids[row])] = _KnownPupils((pair - boxes[row, :2]) / side, bool(ok), now_s)
+            known[int(ids[row])] = _KnownPupils(
+                (pair - boxes[row, :2]) / side, sides_px[row], bool(ok), now_s
+            )
         self._known = known  # tracks that are gone are forgotten
         chosen = [known[int(track)] for track in ids]
         corners, sides = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None, :]

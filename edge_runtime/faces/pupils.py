@@ -18,6 +18,7 @@ from edge_runtime.faces.cascades import load_cascade
 from edge_runtime.frames.frame import Image
 
 _FACE_PX: Final = 100  # side to which the face box is scaled before the eye cascade (window 20×20) looks
+_MOST_EYE_PX: Final = 39  # side of an eye's box in that; of 470 good pairs none was wider than 37
 _BAND: Final = (0.20, 0.60)  # rows of the face box where eyes are looked for
 _MARGIN: Final = 0.08  # columns left out on both sides
 
@@ -68,7 +69,9 @@ class PupilFinder:
         band = np.asarray(
             cv2.resize(image_grey[y0:y1, x0:x1], None, fx=scale, fy=scale, interpolation=shrink), np.uint8
         )
-        eyes = self._eyes.detectMultiScale(band, 1.1, 1, minSize=(18, 18), maxSize=(50, 50))
+        eyes = self._eyes.detectMultiScale(
+            band, 1.1, 1, minSize=(18, 18), maxSize=(_MOST_EYE_PX, _MOST_EYE_PX)
+        )
         if len(eyes) < 2:
             return None
         rects = np.asarray(eyes, np.float32)

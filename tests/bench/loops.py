@@ -63,7 +63,7 @@ class Decisions:
     """Which class each loop gives a track in each window; a plain loop's faces go to the track that they overlap.
 
     The class of a window is the largest mean probability: of the plain loop over its frames, of ours over its own
-    classifications.
+    classifications, before they are smoothed, since the plain loop's are not.
     """
 
     window_s: float
@@ -152,7 +152,7 @@ def our_loop(
     """The runtime's loop over the whole clip, decoding counted; also how many faces were classified at each moment."""
     sizes: list[int] = []
     with Film(clip, grey=True) as film, RoomAnalysis(config, bundle.manifest, engine) as analysis:
-        find, observe = analysis.finder.find, analysis._aggregator.observe_probabilities
+        find, smooth = analysis.finder.find, analysis._smoother.smooth
         index = 0
 
         def find_and_note(view: FrameView) -> Faces:
@@ -162,14 +162,16 @@ def our_loop(
                 decisions.tracks[index] = view.timestamp_s, faces.track_ids, faces.boxes_xyxy
             return faces
 
-        def observe_and_note(timestamp_s: float, track_ids: np.ndarray, *others: object) -> None:
+        def note_and_smooth(
+            timestamp_s: float, track_ids: np.ndarray, probabilities: np.ndarray
+        ) -> np.ndarray:
             sizes.append(len(track_ids))
             if decisions is not None:
-                decisions.add_ours(timestamp_s, track_ids, others[1])  # type: ignore[arg-type]
-            observe(timestamp_s, track_ids, *others)  # type: ignore[arg-type]
+                decisions.add_ours(timestamp_s, track_ids, probabilities)
+            return smooth(timestamp_s, track_ids, probabilities)
 
         analysis.finder.find = find_and_note  # type: ignore[method-assign]
-        analysis._aggregator.observe_probabilities = observe_and_note  # type: ignore[method-assign]
+        analysis._smoother.smooth = note_and_smooth  # type: ignore[method-assign]
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         while True:
             try:

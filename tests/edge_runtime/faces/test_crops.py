@@ -82,9 +82,16 @@ def test_nobody_gives_empty_arrays(maker):
 
 
 def test_pupils_are_looked_for_again_only_after_a_while(maker):
-    for tenth in range(20):
+    for tenth in range(45):
         maker.make(view(timestamp_s=tenth / 10), faces_at(FACE.truth.box_xyxy))
-    assert sum(maker._pupils.asked) == 3  # at 0, 0.9 and 1.8 s
+    assert sum(maker._pupils.asked) == 3  # at 0, 2 and 4 s
+
+
+def test_pupils_are_looked_for_again_when_the_box_sits_otherwise_on_the_face(maker):
+    box = FACE.truth.box_xyxy
+    for tenth, larger in enumerate((0, 3, 0, 40, 40, 0)):
+        maker.make(view(timestamp_s=tenth / 10), faces_at(box + np.array([0, 0, larger, larger], np.float32)))
+    assert maker._pupils.asked == [1, 0, 0, 1, 0, 1]
 
 
 def test_remembered_pupils_move_with_the_box(maker):
