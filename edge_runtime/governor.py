@@ -105,8 +105,14 @@ class Governor:
             self._rose_s, self._patience_s = None, _PATIENCE_S  # it holds
         if self._periods_high >= _PERIODS:
             self._fall(now_s, loop, scan)
-        elif loop < _ROOM and now_s - self._changed_s >= self._patience_s:
+        elif self._is_known and loop < _ROOM and now_s - self._changed_s >= self._patience_s:
             self._rise(now_s, scan)
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether each camera that is at work has been measured at the present rates, and there is one."""
+        at_work = [camera for camera in self._cameras if not camera.is_resting]
+        return bool(at_work) and all(camera.load is not None for camera in at_work)
 
     def _fall(self, now_s: float, loop: float, scan: float) -> None:
         falling: tuple[str, ...] = ORDER
@@ -158,8 +164,9 @@ class GovernedCamera:
         governor: of the board.
         configured: rates.
         rates: in force.
-        load: of the last full period at these rates; None where there is none yet, or nothing is asked of the board.
+        load: of the last full period at these rates; None where there is none yet.
         latest: of the last full period.
+        is_resting: it asks nothing of the board: it is away, shut, or no live one.
     """
 
     governor: Governor
@@ -167,6 +174,7 @@ class GovernedCamera:
     rates: Rates = field(init=False)
     load: Load | None = None
     latest: Load = field(default_factory=Load)
+    is_resting: bool = True
     _halvings: Mapping[str, int] | None = None
     _began_s: float | None = None
     _waited_s: float = 0.0
@@ -193,6 +201,7 @@ class GovernedCamera:
             Whether `rates` are others now.
         """
         now_s = self.governor.now_s()
+        self.is_resting = False
         self._waited_s += waited_s
         if self._began_s is None:
             self._begin_period(now_s, scans, scans_took_s)
@@ -204,7 +213,8 @@ class GovernedCamera:
         return self._follow()
 
     def rested(self) -> None:
-        """The camera is away, shut, or no live one: it asks nothing of the board."""
+        """It asks nothing of the board, as `is_resting` says."""
+        self.is_resting = True
         self._began_s, self.load, self.latest = None, None, Load()
 
     def _begin_period(self, now_s: float, scans: int, scans_took_s: float) -> None:

@@ -129,3 +129,13 @@ def test_overload_is_told_while_a_rate_is_low_or_the_lowest_are_too_much() -> No
     assert camera.latest.highest == pytest.approx(1.0)
     board.work(200, busy=lambda camera: 0.1)
     assert not camera.is_overloaded
+
+
+def test_silence_is_no_room() -> None:
+    board = Board()
+    (camera,) = board.cameras
+    board.work(60, busy=always)
+    for _ in range(20):  # turns that take longer than a period: nothing is known in between
+        board.now_s += 5.0
+        camera.worked(waited_s=0.0, scans=board.scans, scans_took_s=0.0)
+    assert camera.rates == FLOOR

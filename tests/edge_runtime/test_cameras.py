@@ -1,0 +1,292 @@
+"""Several cameras in one process: drawn classrooms and films in, a real broker out."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from agents import told_at_work
+from brokers import Listener, Mosquitto, until
+
+from edge_runtime.cameras import Cameras
+from edge_runtime.config import Config
+from edge_runtime.errors import ConfigurationError, SourceUnavailableError
+from edge_runtime.inference.opening import Choice
+from edge_runtime.inference.tuning import open_tuned_engine
+from edge_runtime.publishing.payloads import EmotionEvent
+
+ROOM = "simulated://students=8,seed=3,width=960,height=540"
+SMALL = "simulated://students=4,seed=3,width=640,height=360"
+Make = Callable[..., Config]
+
+
+@pytest.fixture
+def make(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A camera in a room: 1 s windows, no minimum group, the tiny bundle, state under `tmp_path`."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+    def configuration(name: str, source: str = ROOM, **sections: dict[str, Any]) -> Config:
+        document: dict[str, dict[str, Any]] = {
+            "device": {"site": "greenfield", "room": name},
+            "camera": {"source": source},
+            "inference": {"bundle": tiny_bundle},
+            "room": {"window_s": 1.0, "min_group": 1, "min_track_s": 0.0},
+            "episodes": {"thresholds": {}},
+            "stats": {"interval_s": 1.0},
+        }
+        for section, keys in sections.items():
+            document[section] = document.get(section, {}) | keys
+        return Config.model_validate(document)
+
+    return configuration
+
+
+def reads(*configs: Config) -> list[Callable[[], Config]]:
+    return [lambda config=config: config for config in configs]  # type: ignore[misc]
+
+
+@contextmanager
+def at_work(*configs: Config, **arguments: Any) -> Iterator[Cameras]:
+    """Cameras at work in a thread, as long as the block lasts."""
+    with Cameras(reads(*configs), **arguments) as cameras:
+        thread = threading.Thread(target=cameras.run)
+        thread.start()
+        try:
+            yield cameras
+        finally:
+            cameras.stop()
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def film(path: Path, frames: int = 20) -> Path:
+    """A grey one of a second or so."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 20, (320, 240))
+    for value in range(frames):
+        writer.write(np.full((240, 320, 3), 60 + value, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.broker
+def test_each_room_has_its_own_topics_and_its_own_suppression(make: Make, mosquitto: Mosquitto) -> None:
+    mqtt = {"url": mosquitto.mqtt.url}
+    small_group = make("room-12", f"{ROOM},seconds=3", mqtt=mqtt)
+    large_group = make("room-13", f"{ROOM},seconds=3", mqtt=mqtt, room={"min_group": 10})
+    with Listener(mosquitto) as listener, Cameras(reads(small_group, large_group)) as cameras:
+        cameras.run(until_end=True)
+
+        def told(room: str) -> list[dict[str, Any]]:
+            return [
+                json.loads(text) for text in listener.payloads(f"roomtone/greenfield/{room}/camera-1/emotion")
+            ]
+
+        assert until(lambda: len(told("room-12")) == len(told("room-13")) == 3)
+    assert {event["room"] for event in told("room-13")} == {"room-13"}
+    assert all(event["min_group"] == 1 and not event["suppressed"] for event in told("room-12")[1:])
+    assert all(event["min_group"] == 10 and event["suppressed"] for event in told("room-13"))
+    assert not [key for event in told("room-13") for key in event if key.startswith("share_")]
+
+
+def test_cameras_tell_what_each_would_tell_alone_and_share_one_engine(make: Make) -> None:
+    configs = [make("room-12", f"{ROOM},seconds=3"), make("room-13", f"{SMALL},seconds=3")]
+
+    def told(*chosen: Config) -> dict[str, list[tuple[object, ...]]]:
+        events: dict[str, list[tuple[object, ...]]] = {}
+
+        def take(event: EmotionEvent) -> None:
+            events.setdefault(event.room, []).append((event.shares, event.seen_max, event.valence))
+
+        with Cameras(reads(*chosen), on_event=take) as cameras:
+            agents = [seat._agent for seat in cameras._seats]
+            assert len({id(agent._choice.engine) for agent in agents if agent is not None}) == 1
+            cameras.run(until_end=True)
+        return events
+
+    assert told(*configs) == told(configs[0]) | told(configs[1])
+
+
+@pytest.mark.broker
+def test_a_camera_that_fails_leaves_the_others_at_work_and_comes_back(
+    make: Make, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    mqtt = {"url": mosquitto.mqtt.url}
+    lesson, away = film(tmp_path / "lesson.mp4"), tmp_path / "away.mp4"
+    failing = make("room-13", str(lesson), mqtt=mqtt, camera={"realtime": True})
+    well = make("room-12", SMALL, mqtt=mqtt, camera={"realtime": True})
+    base = "roomtone/greenfield/{}/camera-1"
+
+    with Listener(mosquitto) as listener, at_work(well, failing, pause_s=0.5):
+
+        def availability(room: str) -> str | None:
+            return listener.last(f"{base.format(room)}/availability")
+
+        def windows() -> int:
+            return len(listener.payloads(f"{base.format('room-12')}/emotion"))
+
+        assert until(lambda: availability("room-13") == "online")
+        lesson.rename(away)  # it cannot be opened again at its end
+        assert until(lambda: availability("room-13") == "offline")
+        before = windows()
+        assert until(lambda: windows() >= before + 2)
+        assert availability("room-12") == "online"
+        away.rename(lesson)
+        assert until(lambda: availability("room-13") == "online", 20)
+
+
+def test_films_are_read_to_their_ends_though_another_is_missing(make: Make, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    there, missing = make("room-12", f"{SMALL},seconds=2"), make("room-13", str(tmp_path / "lesson.mp4"))
+    with (
+        Cameras(reads(missing, there), stream=stream) as cameras,
+        pytest.raises(SourceUnavailableError, match="lesson"),
+    ):
+        cameras.run(until_end=True)
+    assert [json.loads(line)["room"] for line in stream.getvalue().splitlines()] == ["room-12"] * 2
+
+
+def test_two_cameras_of_the_same_name_are_refused_before_anything_opens(make: Make) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r"greenfield\.room-12\.camera-1 is the name of several"),
+        Cameras(reads(make("room-12"), make("room-13"), make("room-12"))),
+    ):
+        pass
+
+
+@pytest.mark.broker
+def test_if_one_cannot_be_opened_at_the_start_none_is_left_open(make: Make, mosquitto: Mosquitto) -> None:
+    mqtt = {"url": mosquitto.mqtt.url}
+    well = make("room-12", mqtt=mqtt)
+    faulty = make("room-13", mqtt=mqtt, episodes={"thresholds": {"schadenfreude": 0.5}})
+    with pytest.raises(ConfigurationError, match="schadenfreude"), Cameras(reads(well, faulty)):
+        pass
+    with Cameras(reads(well)) as cameras:  # its outbox is free
+        cameras.stop()
+        cameras.run()
+
+
+class SlowEngine:
+    """An engine that is made slow, and well again."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine, self.report, self.takes_s = engine, engine.report, 0.0
+
+    def logits(self, crops: Any) -> Any:
+        time.sleep(self.takes_s)
+        return self._engine.logits(crops)
+
+
+@pytest.fixture
+def slow_engine(monkeypatch: pytest.MonkeyPatch) -> list[SlowEngine]:
+    """The engines that are opened from now on; the governor judges ten times as fast."""
+    made: list[SlowEngine] = []
+
+    def opened(*arguments: Any) -> Choice:
+        choice = open_tuned_engine(*arguments)
+        made.append(SlowEngine(choice.engine))
+        return Choice(made[-1], choice.variant, choice.reason, choice.golden_difference)
+
+    monkeypatch.setattr("edge_runtime.updates.starting.open_tuned_engine", opened)
+    monkeypatch.setattr("edge_runtime.governor._PERIOD_S", 0.4)
+    monkeypatch.setattr("edge_runtime.governor._PATIENCE_S", 1.0)
+    return made
+
+
+@pytest.mark.broker
+def test_a_slow_engine_lowers_the_rates_of_all_in_order_until_there_is_room_again(
+    make: Make, mosquitto: Mosquitto, slow_engine: list[SlowEngine]
+) -> None:
+    settings = {"mqtt": {"url": mosquitto.mqtt.url}, "camera": {"realtime": True}}
+    rooms = [make(room, SMALL, **settings) for room in ("room-12", "room-13")]
+
+    def seen(room: str) -> list[tuple[float, float, float]]:
+        """The rates that its stats told, each once."""
+        topic = f"roomtone/greenfield/{room}/camera-1/stats"
+        told = [json.loads(text) for text in listener.payloads(topic)]
+        rates = [tuple(stats[f"{name}_rate_hz"] for name in ("classify", "scan", "follow")) for stats in told]
+        return list(dict.fromkeys(rates))
+
+    def last(key: str) -> list[object]:
+        topics = (f"roomtone/greenfield/{room}/camera-1/stats" for room in ("room-12", "room-13"))
+        return [json.loads(listener.last(topic) or "{}").get(key) for topic in topics]
+
+    with Listener(mosquitto) as listener, at_work(*rooms):
+        (engine,) = slow_engine
+        assert until(lambda: last("health") == ["ok", "ok"], 20)
+        engine.takes_s = 1.5
+        assert until(lambda: last("classify_rate_hz") == [0.5, 0.5], 40)
+        assert until(lambda: last("degraded_reason") == ["overload", "overload"])
+        assert last("health") == ["degraded", "degraded"]
+        engine.takes_s = 0.0
+        assert until(lambda: last("health") == ["ok", "ok"], 60)
+    for room in ("room-12", "room-13"):
+        fallen = [rates for rates in seen(room) if rates != (2.0, 2.0, 12.5)]
+        assert fallen
+        # A rate is low only while those that fall before it are at their floors.
+        assert all(classify == 0.5 for classify, scan, _ in fallen if scan < 2)
+        assert all(scan == 0.5 for _, scan, follow in fallen if follow < 12.5)
+
+
+def test_cameras_that_wait_for_the_same_slow_engine_are_served_alike(
+    make: Make, slow_engine: list[SlowEngine]
+) -> None:
+    rooms = [make(room, SMALL, camera={"realtime": True}) for room in ("room-12", "room-13", "room-14")]
+    with Cameras(reads(*rooms)) as cameras:
+        (engine,) = slow_engine
+        engine.takes_s = 0.25
+        threading.Timer(8.0, cameras.stop).start()
+        summaries = cameras.run()
+    served = [summary.classified for summary in summaries.values()]
+    assert min(served) > 0
+    assert max(served) - min(served) <= max(
+        0.1 * max(served), 8
+    )  # two calls: who was the first and who the last
+
+
+def test_a_signal_ends_all_of_them_in_good_order(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text(
+        f'[device]\nsite = "greenfield"\n[inference]\nbundle = "{tiny_bundle}"\n'
+    )
+    (tmp_path / "cameras").mkdir()
+    for room in ("room-12", "room-13"):
+        file = tmp_path / "cameras" / f"{room}.toml"
+        file.write_text(f'[device]\nroom = "{room}"\n[camera]\nsource = "{SMALL}"\nrealtime = true\n')
+    command = [sys.executable, "-m", "edge_runtime", "run", "--config", str(tmp_path), "--print"]
+    with (
+        told_at_work(tmp_path) as (environ, wait),
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+        ) as process,
+    ):
+        wait()  # both have got on, twice
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert sorted((event["room"], event["partial"]) for event in map(json.loads, out.splitlines())) == [
+        ("room-12", 1),
+        ("room-13", 1),
+    ]
+    assert "greenfield.room-13.camera-1: 1 windows" in errors
+
+
+def test_one_source_for_several_cameras_is_a_usage_error(tmp_path: Path) -> None:
+    files = [tmp_path / f"{room}.toml" for room in ("room-12", "room-13")]
+    for file in files:
+        file.write_text(f'[device]\nroom = "{file.stem}"\n')
+    cameras = [word for file in files for word in ("--camera", str(file))]
+    command = [sys.executable, "-m", "edge_runtime", "run", *cameras, "--source", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "2 cameras cannot all be 0" in " ".join(done.stderr.replace("│", " ").split())
