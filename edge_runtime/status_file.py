@@ -71,6 +71,11 @@ class Status(BaseModel):
     bundle: str = ""
     version: str = __version__
 
+    @property
+    def place(self) -> str:
+        """site.room.device."""
+        return f"{self.site}.{self.room}.{self.device}"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -158,6 +163,24 @@ class StatusFile:
 
 def read_status(folders: Iterable[Path], config: Config | None = None) -> Status | None:
     """The newest status file in these folders; of one device when its configuration is given."""
+    return max(_read_all(folders, config), key=_newness, default=None)
+
+
+def read_statuses(folders: Iterable[Path]) -> list[Status]:
+    """Of all devices of the newest process that told one: a board may have several cameras."""
+    found = sorted(_read_all(folders, None), key=_newness)
+    if not found:
+        return []
+    process = found[-1].pid, found[-1].started_ticks
+    of_it = {status.place: status for status in found if (status.pid, status.started_ticks) == process}
+    return [of_it[place] for place in sorted(of_it)]
+
+
+def _newness(status: Status) -> tuple[bool, float]:
+    return _is_alive(status), status.told_s
+
+
+def _read_all(folders: Iterable[Path], config: Config | None) -> list[Status]:
     pattern = f"*{SUFFIX}" if config is None else _file_name(config)
     found = []
     for folder in folders:
@@ -168,7 +191,7 @@ def read_status(folders: Iterable[Path], config: Config | None = None) -> Status
                 _log.warning("%s cannot be read: %s", path, exc.strerror)
             except ValidationError:
                 _log.warning("%s is not a status of this version of roomtone", path)
-    return max(found, key=lambda status: (_is_alive(status), status.told_s), default=None)
+    return found
 
 
 def judge(status: Status | None) -> Verdict:

@@ -117,7 +117,16 @@ def _strain(device: Device, now_s: float) -> Iterator[Verdict]:
         return
     if stats.temperature_c is not None and stats.temperature_c >= HOT_C:
         yield _verdict("warning", "hot", device, degrees=f"{stats.temperature_c:.0f}")
-    if stats.health == "degraded":
+    if stats.degraded_reason == "overload":
+        yield _verdict(
+            "warning",
+            "slowed",
+            device,
+            classify=f"{stats.classify_rate_hz or 0:g}",
+            scan=f"{stats.scan_rate_hz or 0:g}",
+            load=f"{stats.load or 0:.0%}",
+        )
+    elif stats.health == "degraded" and stats.degraded_reason != "heat":
         stage, p95_ms = _slowest(stats)
         yield _verdict("warning", "overloaded", device, stage=stage, p95=f"{p95_ms:.0f}")
     if stats.outbox_rows >= WAITING_ROWS:

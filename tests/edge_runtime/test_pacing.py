@@ -40,3 +40,22 @@ def test_after_a_reset_the_next_look_strikes_even_if_time_went_back():
     assert not beat.strikes(0.0)
     beat.reset()
     assert beat.strikes(0.0)
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "struck"),
+    [
+        pytest.param(2.0, [0.0, 1.0, 3.0, 5.0], id="slower: the next comes later"),
+        pytest.param(
+            0.5, [0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0], id="faster: the next comes sooner"
+        ),
+    ],
+)
+def test_another_rate_counts_from_the_last_strike(interval_s, struck):
+    beat, found = Beat(1.0), []
+    for now_s in [step / 4 for step in range(21)]:
+        if beat.strikes(now_s):
+            found.append(now_s)
+        if now_s == 1.0:
+            beat.change(interval_s)
+    assert found == struck

@@ -17,7 +17,7 @@ from brokers import until
 from edge_runtime.agent import Agent
 from edge_runtime.analysis import RoomAnalysis
 from edge_runtime.config import Config
-from edge_runtime.service_manager import ServiceManager
+from edge_runtime.service_manager import ServiceGroup, ServiceManager
 
 ENDLESS = "simulated://students=4,seed=3,width=640,height=360"
 
@@ -134,3 +134,37 @@ def test_the_agent_feeds_the_watchdog_with_frames_and_not_while_its_pipeline_han
             thread.join(20)
     assert systemd.hear()[0] == "READY=1"
     assert "STOPPING=1" in systemd.told
+
+
+def test_a_group_is_ready_when_all_are_and_alive_when_each_has_got_on(systemd: Systemd) -> None:
+    group = ServiceGroup(ServiceManager(systemd.address, 1e-9), ["a", "b"])
+    a, b = group.member("a"), group.member("b")
+    a.ready()
+    assert systemd.hear() == []
+    b.ready()
+    a.alive()
+    a.alive()  # `b` hangs: nobody says that the service is alive
+    assert systemd.hear() == ["READY=1"]
+    b.alive()
+    assert systemd.hear() == ["READY=1", "WATCHDOG=1"]
+
+
+def test_a_group_waits_for_no_member_that_has_ended_until_it_is_ready_again(systemd: Systemd) -> None:
+    group = ServiceGroup(ServiceManager(systemd.address, 1e-9), ["a", "b"])
+    a, b = group.member("a"), group.member("b")
+    for member in (a, b):
+        member.ready()
+    b.stopping()
+    a.alive()
+    assert systemd.hear() == ["READY=1", "WATCHDOG=1"]  # and not that the service is stopping
+    b.ready()
+    a.alive()
+    assert systemd.hear() == ["READY=1", "WATCHDOG=1"]
+    b.alive()
+    assert systemd.hear().count("WATCHDOG=1") == 2
+
+
+def test_the_lines_of_a_group_are_one(systemd: Systemd) -> None:
+    group = ServiceGroup(ServiceManager(systemd.address), ["a", "b"])
+    group.member("a").status("ok")
+    assert systemd.hear() == ["STATUS=a: ok; b: starting"]

@@ -62,6 +62,34 @@ def test_nobody_there_is_not_healthy(tmp_path: Path) -> None:
     assert judge(None).exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "exit_code", "says"),
+    [
+        (("ok", "degraded"), 0, "ok"),
+        (("ok", "broker_lost"), 21, "broker_lost"),
+        (("broker_lost", "camera_lost"), 1, "camera_lost"),
+    ],
+)
+def test_of_several_cameras_the_one_that_is_worst_off_decides(
+    tmp_path: Path, words: tuple[str, ...], exit_code: int, says: str
+) -> None:
+    for room, word in zip(("room-12", "room-13"), words, strict=True):
+        told = status(room=room, health=word).model_dump_json()
+        (tmp_path / f"s.{room}.d.status.json").write_text(told)
+    (tmp_path / "s.gone.d.status.json").write_text(status(room="gone", pid=2**22 + 1).model_dump_json())
+    command = [sys.executable, "-m", "edge_runtime", "health", "--folder", str(tmp_path)]
+    done, lines = (
+        subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        for more in (["--json"], [])
+    )
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["exit_code"], found["word"]) == (exit_code, exit_code, says)
+    assert [(each["room"], each["word"]) for each in found["devices"]] == list(
+        zip(("room-12", "room-13"), words, strict=True)
+    )
+    assert [line.split(":")[0] for line in lines.stdout.splitlines()] == ["s.room-12.d", "s.room-13.d"]
+
+
 def test_a_broken_file_is_skipped_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.b.c.status.json").write_text("{")
     (tmp_path / "s.r.d.status.json").write_text(status().model_dump_json())

@@ -100,6 +100,18 @@ def measured(**changes: Any) -> dict[str, Any]:
             id="overloaded",
         ),
         pytest.param(
+            reported(
+                health="degraded",
+                degraded_reason="overload",
+                classify_rate_hz=0.5,
+                scan_rate_hz=1.0,
+                load=0.85,
+            ),
+            "warning",
+            "The board is too slow at times: faces are read 0.5 and searched for 1 times a second now (load 85%).",
+            id="slowed",
+        ),
+        pytest.param(
             reported(outbox_rows=40, outbox_oldest_s=2400.0),
             "warning",
             "40 events wait in its outbox, the oldest for 40 min.",

@@ -45,6 +45,19 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     assert load_credentials(environ).username == "from-environment"
 
 
+def test_a_file_of_the_device_goes_before_the_common_one(tmp_path: Path) -> None:
+    for file, text in (
+        ("mqtt_username", "site"),
+        ("mqtt_password", "common"),
+        ("s.room-12.d.mqtt_username", "s/room-12/d"),
+    ):
+        (tmp_path / file).write_text(text)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert load_credentials(environ, device="s.room-12.d") == Credentials("s/room-12/d", "common")
+    assert load_credentials(environ, device="s.room-13.d") == Credentials("site", "common")
+    assert load_credentials(environ) == Credentials("site", "common")
+
+
 def test_a_file_that_cannot_be_read_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "mqtt_username").mkdir()
     (tmp_path / "mqtt_password").write_bytes(b"\xff\xfe")
