@@ -168,9 +168,10 @@ def make_detector(settings: FacesSection) -> Detector:
 
 def intersection_over_union(first: FloatArray, second: FloatArray) -> npt.NDArray[np.float32]:
     """(N, 4) and (M, 4) boxes → (N, M) ratios in [0, 1]."""
-    corner = np.maximum(first[:, None, :2], second[None, :, :2])
-    opposite = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(opposite - corner, 0, None).prod(axis=2)
-    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - shared
+    (left, top, right, bottom), other = first.T[:, :, None], second.T[:, None]
+    width = np.minimum(right, other[2]) - np.maximum(left, other[0])
+    height = np.minimum(bottom, other[3]) - np.maximum(top, other[1])
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = [np.maximum(b[:, 2] - b[:, 0], 0) * np.maximum(b[:, 3] - b[:, 1], 0) for b in (first, second)]
+    union = areas[0][:, None] + areas[1] - shared
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)

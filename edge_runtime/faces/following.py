@@ -31,8 +31,8 @@ _LEAST_POINTS: Final = 6
 def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Moves boxes from one frame into a later one by pyramidal Lucas–Kanade flow (Bouguet 2001).
 
-    A box moves by the median motion of its points and grows by the median change of their distance from their
-    centre.
+    A box moves by the mean motion of its points, without those that move otherwise than most, and grows as they
+    spread.
 
     Args:
         before: where the boxes lie.
@@ -61,27 +61,34 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
     moved = there.reshape(count, -1, 2) / scale
     good = (status.reshape(count, -1) == 1) & (error.reshape(count, -1) < _MAX_ERROR)
     # Points on an occluder move otherwise than the face.
-    apart = np.abs(moved - points - _median(moved - points, good)).max(axis=2)
+    motion = moved - points
+    apart = np.abs(motion - _median(motion, good)).max(axis=2)
     good &= apart < 0.12 * side[:, :, 0] + 1 / scale
     kept = good.sum(axis=1) >= _LEAST_POINTS
-    shift = _median(moved - points, good)
-    spread, new_spread = (np.linalg.norm(p - _median(p, good), axis=2) for p in (points, moved))
-    far = good & (spread > 1e-3)
-    growth = _median((new_spread / np.maximum(spread, 1e-3))[:, :, None], far).clip(0.95, 1.05)
+    shift = _mean(motion, good)
+    growth = (_spread(moved, good) / np.maximum(_spread(points, good), 1e-3)).clip(0.95, 1.05)
     middle, half = (boxes_xyxy[:, None, :2] + boxes_xyxy[:, None, 2:]) / 2 + shift, side / 2 * growth
     boxes = np.concatenate([middle - half, middle + half], axis=2)[:, 0]
     return np.where(kept[:, None], boxes, boxes_xyxy).astype(np.float32), kept
 
 
 def _median(values: FloatArray, chosen: BoolArray) -> FloatArray:
-    """Of the chosen ones of each row: (N, P, D) and (N, P) → (N, 1, D); of none chosen, 1."""
-    counts = chosen.sum(axis=1)[:, None, None]
-    ordered = np.sort(np.where(chosen[:, :, None], values, np.inf), axis=1)
-    middle = [
-        np.take_along_axis(ordered, np.broadcast_to(at, (len(values), 1, values.shape[2])), axis=1)
-        for at in ((counts - 1).clip(0) // 2, counts // 2)
-    ]
-    return np.where(counts > 0, (middle[0] + middle[1]) / 2, 1).astype(np.float32)
+    """Of the chosen ones of each row: (N, P, 2) and (N, P) → (N, 1, 2); the upper one of an even number."""
+    ordered = np.sort(np.where(chosen[:, :, None], values, np.float32(np.inf)), axis=1)
+    middle = np.minimum(chosen.sum(axis=1) // 2, chosen.shape[1] - 1)
+    return np.asarray(ordered[np.arange(len(values)), middle][:, None], np.float32)
+
+
+def _mean(values: FloatArray, chosen: BoolArray) -> FloatArray:
+    """Of the chosen ones of each row: (N, P, 2) and (N, P) → (N, 1, 2)."""
+    weights = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1, dtype=np.float32)
+    return np.asarray(np.einsum("npd,np->nd", values, weights)[:, None], np.float32)
+
+
+def _spread(points: FloatArray, chosen: BoolArray) -> FloatArray:
+    """Root mean square distance of the chosen ones from their middle: (N, P, 2) and (N, P) → (N, 1, 1)."""
+    away = points - _mean(points, chosen)
+    return np.asarray(np.sqrt(_mean(away * away, chosen).sum(axis=2, keepdims=True)), np.float32)
 
 
 class LocalSearch:

@@ -131,14 +131,13 @@ class Tracker:
 
     def forget(self, now_s: float, shape: tuple[int, int]) -> None:
         """Drops tracks long unconfirmed or outside of the picture, and the younger of two on one face."""
-        height, width = shape
-        alive: list[Track] = []
-        for track in self.tracks:
-            middle = (track.box_xyxy[:2] + track.box_xyxy[2:]) / 2
-            inside = 0 <= middle[0] < width and 0 <= middle[1] < height
-            if inside and now_s - track.confirmed_s <= self.lose_after_s:
-                alive.append(track)
+        boxes = self.boxes()
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        inside = ((middle >= 0) & (middle < shape[::-1])).all(axis=1)
+        fresh = np.array([now_s - track.confirmed_s <= self.lose_after_s for track in self.tracks], np.bool_)
+        alive = np.flatnonzero(inside & fresh)
         if len(alive) > 1:
-            overlap = np.tril(intersection_over_union(self.boxes(alive), self.boxes(alive)), -1)
-            alive = [track for row, track in enumerate(alive) if overlap[row].max() < _DOUBLE_IOU]
-        self.tracks = alive
+            overlap = intersection_over_union(boxes[alive], boxes[alive])
+            alive = alive[np.tril(overlap, -1).max(axis=1) < _DOUBLE_IOU]
+        if len(alive) < len(self.tracks):
+            self.tracks = [self.tracks[row] for row in alive]
