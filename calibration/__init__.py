@@ -9,10 +9,12 @@ In the order in which data flows:
     pipeline.py      a bundle → the same bundle with temperature, measured quality and model card
     samples.py       which faces a quantizer sees: balanced, sharp, no near-duplicates, spread
     quantize.py      a float network → static INT8, by ONNX Runtime and by NNCF on OpenVINO
+    tool_defaults.py what each tool makes of it when told nothing, to be compared
     sensitivity.py   which layers hurt when they are quantized
     paired.py        two classifiers on the same images → accuracy lost, with its bounds
     guard.py         the verdict: may this variant stand in for the float one?
     search.py        rank and revert: layers back to float until the guard passes
+    outcome.py       what came out: variants, verdicts, times
     quantization.py  all of that → variants that are right, in the order of their speed
     assembly.py      the whole of `roomtone calibrate`
     figures.py       confusion, accuracy against latency, sensitivity, reliability

@@ -14,8 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from calibration.evaluation import OnProgress, silent
+from calibration.outcome import Quantization, QuantizationSettings, VariantResult
 from calibration.pipeline import Calibration, Quantized, fit, prepare_splits, write_calibrated
-from calibration.quantization import Quantization, QuantizationSettings, VariantResult, quantize_bundle
+from calibration.quantization import quantize_bundle
 from calibration.samples import PER_CLASS, CalibrationSet, choose_samples, load_samples
 from edge_runtime.bundle import Bundle
 from edge_runtime.bundle_writing import check_target
@@ -131,7 +132,7 @@ def _samples(
 
 def _drop_what_failed(found: Quantization, folder: Path) -> None:
     for result in found.results:
-        if result.variant.precision == "int8" and not result.is_right:
+        if result.attempts and not result.is_offered:
             file = folder / result.variant.file
             if file.suffix == ".xml":
                 shutil.rmtree(file.parent)

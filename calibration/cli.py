@@ -16,8 +16,8 @@ from calibration.end_to_end import end_to_end
 from calibration.evaluation import Evaluation, evaluate, prepare
 from calibration.guard import Limits, QuantizationGuardError
 from calibration.metrics import Metrics
+from calibration.outcome import Quantization, QuantizationSettings
 from calibration.pipeline import Calibration, calibrate, check_split, write_calibrated
-from calibration.quantization import Quantization, QuantizationSettings
 from calibration.samples import PER_CLASS, choose_samples, save_samples
 from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_writing import check_target
@@ -153,6 +153,12 @@ def calibrate_command(
         bool,
         typer.Option("--saturation-safe", help="7-bit weights, for x86 without VNNI, whose sums saturate"),
     ] = False,
+    compare_defaults: Annotated[
+        bool,
+        typer.Option(
+            "--compare-defaults", help="also judge what each tool makes of the network with its own defaults"
+        ),
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="folder for report.html; OUT-report when absent, with --int8")
     ] = None,
@@ -171,6 +177,7 @@ def calibrate_command(
     \b
     roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default
     roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default --max-drop 0.5 --saturation-safe
+    roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default --compare-defaults
     roomtone calibrate samples bundles/raw --data fer2013.npz --out faces.npz
     """
     check_split(split)
@@ -193,7 +200,10 @@ def calibrate_command(
                 data,
                 out,
                 QuantizationSettings(
-                    Limits(max_drop / 100, max_class_drop / 100), min_speedup, saturation_safe
+                    Limits(max_drop / 100, max_class_drop / 100),
+                    min_speedup,
+                    saturation_safe,
+                    compare_defaults,
                 ),
                 samples=SampleRequest(samples, per_class, seed),
                 split=split,
@@ -317,13 +327,13 @@ def _print_quantization(found: Quantization) -> None:
             *judged,
             " / ".join(f"{timing.median_ms:.2f}" for timing in result.timings.values()),
             " / ".join(f"{gain.median:.2f}×" for gain in result.speedup.values()),
-            "yes" if result.is_right and result.is_faster else "no",
+            "yes" if result.is_offered and result.is_faster else "no",
         )
     Console().print(table)
     for result in found.results:
         for reason in () if result.verdict is None else result.verdict.reasons:
             typer.echo(f"{result.name}: {reason}")
-        if result.is_right and not result.is_faster:
+        if result.is_offered and not result.is_faster:
             gains = ", ".join(
                 f"{gain.median:.2f}× at batch {batch} ({gain.low:.2f} to {gain.high:.2f})"
                 for batch, gain in result.over_next.items()
@@ -332,6 +342,8 @@ def _print_quantization(found: Quantization) -> None:
                 f"{result.name} stands behind the float variants: it must be {found.settings.min_speedup:g}× as fast "
                 f"as the next precision of its engine, and is {gains}"
             )
+    for name, why in found.failures.items():
+        typer.echo(f"{name}: {why}")
 
 
 def _class_table(metrics: Metrics, title: str) -> Table:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.metrics import BINS, FloatArray, Labels, Metrics
-from calibration.quantization import Quantization
+from calibration.outcome import Quantization
 from calibration.samples import CalibrationSet
 from calibration.sensitivity import LayerSensitivity
 from edge_runtime.errors import MissingExtraError
@@ -55,7 +55,7 @@ def plot_accuracy_latency(found: Quantization, path: Path) -> None:
             accuracy,
             yerr=reach,
             fmt="o",
-            mfc=None if result.is_right else "white",
+            mfc=None if result.is_offered else "white",
             capsize=3,
             label=result.name,
         )

@@ -9,20 +9,22 @@ the next precision is offered behind it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from calibration.evaluation import HeldOut, OnProgress, PreparedFaces, infer, silent
-from calibration.guard import Limits, Verdict, judge
+from calibration.guard import Verdict, judge
+from calibration.outcome import Quantization, QuantizationSettings, VariantResult, variant_name
 from calibration.quantize import OnnxRuntimeQuantizer, OpenVinoQuantizer, feeds
 from calibration.samples import CalibrationSet
 from calibration.search import Attempt, Quantizer, search
-from calibration.sensitivity import LayerSensitivity, rank_layers
+from calibration.sensitivity import rank_layers
+from calibration.tool_defaults import DEFAULTS, write_default
 from edge_runtime.board import read_board
 from edge_runtime.bundle import Bundle, Measured, Variant
 from edge_runtime.errors import EngineError
@@ -39,117 +41,6 @@ INT8: Final = (
 )
 _SENSITIVITY_CROPS: Final = 64
 _CHOICE_BATCH: Final = max(BATCHES)
-
-
-@dataclass(frozen=True, slots=True)
-class QuantizationSettings:
-    """What is asked of INT8.
-
-    Attributes:
-        limits: of the guard.
-        min_speedup: over the same engine's fastest float variant, at batch 8 and at batch 1.
-        saturation_safe: weights of 7 bits, for CPUs whose 16-bit sums saturate.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    min_speedup: float = 1.2
-    saturation_safe: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class VariantResult:
-    """One variant.
-
-    Attributes:
-        variant: with what was measured.
-        verdict: on the test split; None for the reference itself.
-        timings: batch → milliseconds, round by round.
-        attempts: of the search; empty for a float variant.
-        logits: (N, K) of the test split.
-        speedup: batch → against the reference.
-        over_next: batch → against the next precision, the same engine's fastest float variant; empty for float.
-        is_faster: INT8 beats the next precision by the stated factor; True for float.
-    """
-
-    variant: Variant
-    verdict: Verdict | None
-    timings: Mapping[int, Timing]
-    attempts: tuple[Attempt, ...]
-    logits: Logits
-    speedup: Mapping[int, Speedup]
-    over_next: Mapping[int, Speedup]
-    is_faster: bool
-
-    @property
-    def name(self) -> str:
-        """Backend and precision."""
-        return f"{self.variant.backend} {self.variant.precision}"
-
-    @property
-    def is_right(self) -> bool:
-        """It is the reference, or the guard passed it."""
-        return self.verdict is None or self.verdict.passed
-
-
-@dataclass(frozen=True, slots=True)
-class Quantization:
-    """What came out.
-
-    Attributes:
-        results: all that was measured, offered ones first and best first.
-        sensitivity: worst layer first.
-        samples: the calibration set.
-        settings: what was asked.
-        tested: the split that the verdicts are spoken on.
-        cpu: that was measured on.
-    """
-
-    results: tuple[VariantResult, ...]
-    sensitivity: tuple[LayerSensitivity, ...]
-    samples: CalibrationSet
-    settings: QuantizationSettings
-    tested: PreparedFaces
-    cpu: str
-
-    @property
-    def offered(self) -> tuple[VariantResult, ...]:
-        """What goes into the bundle, best first."""
-        return tuple(result for result in self.results if result.is_right)
-
-    @property
-    def has_int8(self) -> bool:
-        """Whether any INT8 variant is right."""
-        return any(result.variant.precision == "int8" for result in self.offered)
-
-    @property
-    def reference(self) -> VariantResult:
-        """The float variant that all others are held against."""
-        return next(result for result in self.results if result.verdict is None)
-
-    def reachable(self) -> str:
-        """For a failure: what the best attempt of each tool gave, in words."""
-        lines = []
-        for result in self.results:
-            if result.attempts:
-                best = min(result.attempts, key=lambda attempt: attempt.verdict.accuracy.upper)
-                lines.append(f"{best.verdict} ({len(best.recipe.keep_float)} layers in float)")
-        return "; ".join(lines)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain types."""
-        return {
-            "cpu": self.cpu,
-            "instruction_set": instruction_set(),
-            "min_speedup": self.settings.min_speedup,
-            "saturation_safe": self.settings.saturation_safe,
-            "calibration_set": self.samples.to_json(),
-            "tested": self.tested.data,
-            "variants": [_result_json(result) for result in self.results],
-            "sensitivity_db": {
-                row.layer.title: None if np.isinf(row.snr_db) else round(row.snr_db, 2)
-                for row in self.sensitivity
-            },
-        }
 
 
 def quantize_bundle(
@@ -217,7 +108,7 @@ def quantize_bundle(
         if variant.precision == "int8" or _key(variant) == _key(reference) or not _is_installed(variant):
             continue
         engines[variant] = load_engine(bundle.path(variant.file), variant, manifest)
-        spoken, logits = verdict(_name(variant), engines[variant], "testing", held_out.testing)
+        spoken, logits = verdict(variant_name(variant), engines[variant], "testing", held_out.testing)
         outcomes[variant] = (spoken, (), logits)
     makers: list[tuple[Variant, Callable[[], Quantizer]]] = [
         (INT8[0], lambda: quantizer),
@@ -226,7 +117,7 @@ def quantize_bundle(
     for variant, make in makers:
         if not _is_installed(variant):
             continue
-        file, name = folder / variant.file, _name(variant)
+        file, name = folder / variant.file, variant_name(variant)
         attempts = search(
             make(),
             file,
@@ -239,6 +130,23 @@ def quantize_bundle(
         engines[variant] = load_engine(file, variant, manifest)
         spoken, logits = verdict(name, engines[variant], "testing", held_out.testing)
         outcomes[variant] = (spoken, tuple(attempts), logits)
+    failures: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="roomtone-defaults-") as spare:
+        for variant in DEFAULTS if settings.compare_defaults else ():
+            if not _is_installed(variant):
+                continue
+            name = variant_name(variant)
+            on_progress(f"{name}, making", 0, 1)
+            try:
+                file = write_default(variant, source, items, Path(spare))
+                engine = load_engine(file, variant, manifest)
+                spoken, logits = verdict(name, engine, "testing", held_out.testing)
+            except EngineError as error:
+                failures[name] = str(error)
+                continue
+            finally:
+                on_progress(f"{name}, making", 1, 1)
+            engines[variant], outcomes[variant] = engine, (spoken, (), logits)
     timings = _time(engines, samples.crops, on_progress)
     return Quantization(
         _in_order(outcomes, timings, settings),
@@ -247,15 +155,16 @@ def quantize_bundle(
         settings,
         held_out.testing,
         read_board().cpu or "unknown",
+        failures,
     )
 
 
 def _time(
     engines: Mapping[Variant, Engine], crops: Image, on_progress: OnProgress
 ) -> dict[Variant, dict[int, Timing]]:
-    named = {_name(variant): engine for variant, engine in engines.items()}
+    named = {variant_name(variant): engine for variant, engine in engines.items()}
     timed = measure_speed(named, crops, on_round=lambda done, total: on_progress("speed", done, total))
-    return {variant: {batch: timed[_name(variant), batch] for batch in BATCHES} for variant in engines}
+    return {variant: {batch: timed[variant_name(variant), batch] for batch in BATCHES} for variant in engines}
 
 
 def _in_order(
@@ -263,7 +172,7 @@ def _in_order(
     timings: Mapping[Variant, Mapping[int, Timing]],
     settings: QuantizationSettings,
 ) -> tuple[VariantResult, ...]:
-    """Right before wrong; then by time, but INT8 that misses its factor behind the float variants."""
+    """Offered first, right before wrong; then by time, but INT8 that misses its factor behind the float variants."""
 
     def is_right(variant: Variant) -> bool:
         verdict = outcomes[variant][0]
@@ -303,6 +212,7 @@ def _in_order(
         sorted(
             results,
             key=lambda result: (
+                not result.is_offered,
                 not result.is_right,
                 not result.is_faster,
                 result.timings[_CHOICE_BATCH].median_ms,
@@ -347,35 +257,3 @@ def _is_installed(variant: Variant) -> bool:
 
 def _key(variant: Variant) -> tuple[str, str]:
     return variant.backend, variant.precision
-
-
-def _name(variant: Variant) -> str:
-    return f"{variant.backend} {variant.precision}"
-
-
-def _result_json(result: VariantResult) -> dict[str, Any]:
-    return {
-        "variant": result.name,
-        "offered": result.is_right,
-        "is_faster": result.is_faster,
-        "ms": {str(batch): round(timing.median_ms, 3) for batch, timing in result.timings.items()},
-        "speedup_over_reference": _gains_json(result.speedup),
-        "speedup_over_next_precision": _gains_json(result.over_next),
-        "layers_in_float": sorted(result.attempts[-1].recipe.keep_float) if result.attempts else [],
-        "attempts": [
-            {"layers_in_float": len(attempt.recipe.keep_float), "verdict": str(attempt.verdict)}
-            for attempt in result.attempts
-        ],
-        "guard": None if result.verdict is None else result.verdict.to_json(),
-    }
-
-
-def _gains_json(gains: Mapping[int, Speedup]) -> dict[str, dict[str, float]]:
-    return {
-        str(batch): {
-            "median": round(gain.median, 3),
-            "low_95": round(gain.low, 3),
-            "high_95": round(gain.high, 3),
-        }
-        for batch, gain in gains.items()
-    }

@@ -105,6 +105,11 @@ class _Reader:
         return next(self.items, None)
 
 
+def reader(items: Sequence[Feed]) -> Any:
+    """Calibration inputs as ONNX Runtime's tools take them."""
+    return _Reader(iter(items))
+
+
 class OnnxRuntimeQuantizer:
     """Measures the activations' ranges once; then writes as many variants as are asked for.
 
@@ -118,14 +123,14 @@ class OnnxRuntimeQuantizer:
     """
 
     def __init__(self, source: Path, items: Sequence[Feed]) -> None:
-        quantization = _onnxruntime_quantization()
+        quantization = onnxruntime_quantization()
         self._source, self.layers = source, quantizable_layers(source)
         with tempfile.TemporaryDirectory(prefix="roomtone-ranges-") as folder:
             try:
                 calibrator = quantization.calibrate.create_calibrator(
                     source, list(OPERATORS), augmented_model_path=str(Path(folder) / "ranges.onnx")
                 )
-                calibrator.collect_data(_Reader(iter(items)))
+                calibrator.collect_data(reader(items))
                 self._ranges = calibrator.compute_data()
             except Exception as exc:
                 raise EngineError(
@@ -141,7 +146,7 @@ class OnnxRuntimeQuantizer:
         """
         import onnx
 
-        quantization, recipe = _onnxruntime_quantization(), recipe or Recipe()
+        quantization, recipe = onnxruntime_quantization(), recipe or Recipe()
         nodes = recipe.chosen(self.layers)
         if not nodes:
             raise EngineError("no layer is left to quantize", hint="keep fewer layers in float")
@@ -158,7 +163,7 @@ class OnnxRuntimeQuantizer:
             extra_options={},
         )
         try:
-            with _quiet():
+            with quiet():
                 quantizer.quantize_model()
         except Exception as exc:
             raise EngineError(f"ONNX Runtime cannot quantize {self._source.name}: {exc}") from exc
@@ -179,7 +184,7 @@ class OpenVinoQuantizer:
     def __init__(self, source: Path, items: Sequence[Feed]) -> None:
         self._source, self._items = source, items
         self.layers = quantizable_layers(source)
-        _nncf()
+        nncf_module()
 
     def write(self, out: Path, recipe: Recipe | None = None) -> None:
         """Writes `out` (.xml) and its weights beside it (.bin).
@@ -189,7 +194,7 @@ class OpenVinoQuantizer:
         """
         import openvino
 
-        nncf, recipe = _nncf(), recipe or Recipe()
+        nncf, recipe = nncf_module(), recipe or Recipe()
         chosen = set(recipe.chosen(self.layers))
         if not chosen:
             raise EngineError("no layer is left to quantize", hint="keep fewer layers in float")
@@ -205,7 +210,7 @@ class OpenVinoQuantizer:
         fix = nncf.OverflowFix.ENABLE if recipe.saturation_safe else nncf.OverflowFix.DISABLE
         ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX
         try:
-            with _quiet():
+            with quiet():
                 quantized = nncf.quantize(
                     model,
                     nncf.Dataset(self._items),
@@ -241,7 +246,12 @@ def _load_onnx(source: Path) -> Any:
         ) from exc
 
 
-def _onnxruntime_quantization() -> Any:
+def onnxruntime_quantization() -> Any:
+    """ONNX Runtime's quantization tools.
+
+    Raises:
+        MissingExtraError: onnx is not installed, which they need.
+    """
     try:
         import onnxruntime.quantization
         import onnxruntime.quantization.calibrate
@@ -250,7 +260,12 @@ def _onnxruntime_quantization() -> Any:
     return onnxruntime.quantization
 
 
-def _nncf() -> Any:
+def nncf_module() -> Any:
+    """NNCF, silent towards its makers.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     # Its telemetry is asked by environment, once, when it is imported: nothing about anybody's network leaves.
     os.environ.setdefault("NNCF_CI", "1")
     try:
@@ -262,7 +277,7 @@ def _nncf() -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps the tools' progress bars and advice off the terminal; errors are raised anyway."""
     talkative = [logging.getLogger(name) for name in ("nncf", "root")]
     levels = [logger.level for logger in talkative]

@@ -14,8 +14,9 @@ from calibration.figures import (
     plot_reliability,
     plot_sensitivity,
 )
+from calibration.outcome import Quantization, VariantResult
 from calibration.pipeline import Calibration
-from calibration.quantization import Quantization, VariantResult
+from calibration.tool_defaults import is_default
 from edge_runtime.bundle import Bundle
 from edge_runtime.inference.classifier import softmax
 
@@ -43,8 +44,8 @@ def write_report(folder: Path, bundle: Bundle, calibration: Calibration, found: 
         MissingExtraError: matplotlib is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shown = next((result for result in found.results if result.variant.precision == "int8"), None)
-    kept = shown.attempts[-1].recipe.keep_float if shown is not None and shown.attempts else frozenset()
+    shown = next((result for result in found.results if result.attempts), None)
+    kept = shown.attempts[-1].recipe.keep_float if shown is not None else frozenset()
     plot_accuracy_latency(found, folder / "accuracy_latency.png")
     plot_sensitivity(found.sensitivity, kept, folder / "sensitivity.png")
     pictures = [("Accuracy against latency", "accuracy_latency.png")]
@@ -52,6 +53,16 @@ def write_report(folder: Path, bundle: Bundle, calibration: Calibration, found: 
         titles = (found.reference.name, shown.name)
         plot_confusions(shown.verdict.before, shown.verdict.after, titles, folder / "confusion.png")
         pictures.append(("Confusion before and after", "confusion.png"))
+    unguided = {
+        result.name: result.verdict.after
+        for result in found.results
+        if is_default(result.variant) and result.verdict is not None
+    }
+    if unguided:
+        names, after = tuple(unguided), tuple(unguided.values())
+        titles = (names[0], names[-1])
+        plot_confusions(after[0], after[-1], titles, folder / "confusion_defaults.png")
+        pictures.append(("What the tools' defaults make of it", "confusion_defaults.png"))
     best, labels = found.offered[0], found.tested.labels
     plot_reliability(
         [
@@ -83,6 +94,10 @@ def _page(bundle: Bundle, found: Quantization, pictures: Sequence[tuple[str, str
         _variants(found),
         "<h2>Verdicts</h2><ul>",
         *(_verdict(result) for result in found.results if result.verdict is not None),
+        *(
+            f"<li class=fail>{html.escape(name)}: {html.escape(why)}</li>"
+            for name, why in found.failures.items()
+        ),
         "</ul>",
         *(_classes(result) for result in found.results if result.variant.precision == "int8"),
         *(
@@ -103,15 +118,13 @@ def _variants(found: Quantization) -> str:
             )
             for speedups in (result.speedup, result.over_next)
         )
-        layers = (
-            f"{len(result.attempts[-1].recipe.keep_float)} of {len(found.sensitivity)}"
-            if result.attempts
-            else "all"
-        )
+        layers = "as the tool likes" if is_default(result.variant) else "all"
+        if result.attempts:
+            layers = f"{len(result.attempts[-1].recipe.keep_float)} of {len(found.sensitivity)}"
         rows.append(
             (
                 result.name,
-                "offered" if result.is_right else "left out",
+                "offered" if result.is_offered else "left out",
                 *(f"{timing.median_ms:.2f}" for timing in result.timings.values()),
                 gains,
                 over_next,

@@ -8,12 +8,14 @@ from calibration_parts import FacesFile
 
 from calibration.assembly import Proven, SampleRequest, prove_bundle
 from calibration.guard import Limits, Verdict, judge
+from calibration.outcome import QuantizationSettings
 from calibration.pipeline import prepare_splits
-from calibration.quantization import QuantizationSettings, quantize_bundle
+from calibration.quantization import quantize_bundle
 from calibration.quantize import Layer, OnnxRuntimeQuantizer, Recipe, feeds, quantizable_layers
 from calibration.samples import choose_samples
 from calibration.search import search
 from calibration.sensitivity import LayerSensitivity
+from calibration.tool_defaults import DEFAULTS
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.errors import EngineError
 from edge_runtime.inference.trials import try_variants
@@ -161,3 +163,49 @@ def test_the_search_ends_with_half_of_the_layers_in_float(tmp_path: Path) -> Non
     attempts = search(Recorder(), tmp_path / "m", RANKING, lambda out: judged(out, 99))
     assert len(attempts[-1].recipe.keep_float) == 4
     assert not attempts[-1].verdict.passed
+
+
+def test_the_tools_defaults_are_judged_by_the_same_guard_and_never_offered(
+    bundle: Bundle, faces_file: FacesFile, tmp_path: Path
+) -> None:
+    asked = QuantizationSettings(GENEROUS.limits, min_speedup=1.0, compare_defaults=True)
+    proven = prove_bundle(
+        bundle,
+        faces_file.path,
+        tmp_path / "int8",
+        asked,
+        samples=SampleRequest(per_class=8),
+        report=tmp_path / "report",
+    )
+    judged = {result.name: result for result in proven.quantization.results}
+    for tool in ("onnxruntime", "openvino"):
+        default = judged[f"{tool} int8, the tool's defaults"]
+        assert default.verdict is not None
+        assert default.verdict.accuracy.images == 84
+        assert not default.is_offered
+        assert default.timings[8].median_ms > 0
+    assert not (proven.bundle.folder / "defaults").exists()
+    assert {variant.file for variant in proven.bundle.manifest.variants} == {
+        "model.onnx",
+        "model.int8.onnx",
+        "openvino/int8/model.xml",
+    }
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "onnxruntime int8, the tool&#x27;s defaults" in page
+    assert "confusion_defaults.png" in page
+
+
+def test_defaults_that_cannot_be_made_are_told_and_end_nothing(
+    bundle: Bundle, faces_file: FacesFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("Too many bins")
+
+    for variant in DEFAULTS:
+        monkeypatch.setitem(DEFAULTS, variant, fails)
+    asked = QuantizationSettings(GENEROUS.limits, min_speedup=1.0, compare_defaults=True)
+    samples = choose_samples(faces_file.path, bundle, per_class=4)
+    found = quantize_bundle(bundle, samples, prepare_splits(bundle, faces_file.path), tmp_path, asked)
+    assert len(found.failures) == 2
+    assert all("Too many bins" in why for why in found.failures.values())
+    assert found.has_int8
