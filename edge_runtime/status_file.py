@@ -20,7 +20,7 @@ from edge_runtime import __version__
 from edge_runtime.config import Config
 from edge_runtime.file_writing import write_whole
 from edge_runtime.outlet import device_name, outbox_path
-from edge_runtime.publishing.payloads import Health, Stats
+from edge_runtime.publishing.payloads import DegradedReason, Health, Stats
 from edge_runtime.state_directory import state_directory
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,12 @@ RETRY_LATER: Final = 21  # Mender's word for "ask again"; 0 goes on, 1 rolls bac
 _STARTING_S: Final = 180.0  # an agent that is not at its first stats after this time hangs
 _LATE_FACTOR: Final = 2.5  # stats come each interval; a busy board may miss one
 
-_FROM_STATS: Final = {"health", "fps", "frames", "outbox_rows", "broker_connected"}
+_FROM_STATS: Final = {"health", "degraded_reason", "fps", "frames", "outbox_rows", "broker_connected"}
+_WHY_DEGRADED: Final[Mapping[DegradedReason, str]] = {
+    "heat": "the processor is hot",
+    "overload": "the board is too slow for its rates",
+    "frames_dropped": "more than half of the frames find no time",
+}
 
 Phase = Literal["starting", "running", "stopped"]
 
@@ -46,7 +51,8 @@ class Status(BaseModel):
         started_ticks: when the kernel started that process; with `pid` it names no other one, of a later boot either.
         told_s: when it was written, on the clock that runs since the boot and never steps, s.
         interval_s: between two of them.
-        health, fps, frames, windows, outbox_rows, broker_connected: as in `stats`; windows closed so far.
+        health, degraded_reason, fps, frames, outbox_rows, broker_connected: as in `stats`.
+        windows: closed so far.
         bundle: digest of the network that runs; empty while starting.
         version: of roomtone.
     """
@@ -63,6 +69,7 @@ class Status(BaseModel):
     told_s: float
     interval_s: float
     health: Health | None = None
+    degraded_reason: DegradedReason | None = None
     fps: float = 0.0
     frames: int = 0
     windows: int = 0
@@ -228,6 +235,8 @@ def judge(status: Status | None) -> Verdict:
             )
         case "disabled":
             return Verdict(0, "disabled", "the privacy shutter is closed", status)
+        case "degraded" if status.degraded_reason is not None:
+            return Verdict(0, "degraded", f"{_WHY_DEGRADED[status.degraded_reason]} ({told})", status)
         case word:
             return Verdict(0, word or "ok", told, status)
 
