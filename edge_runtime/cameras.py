@@ -14,6 +14,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import IO, Final, Self
 
 from edge_runtime.agent import Agent, RunSummary
@@ -42,6 +43,9 @@ class Cameras:
         manager: who wants to know that all are ready and alive; systemd when None.
         pause_s: before a camera that failed is opened again.
 
+    Attributes:
+        resources: what they share, once entered.
+
     Raises (on entry):
         ConfigurationError: two cameras are the same device, or as `Agent`.
         RoomtoneError: as `Agent`.
@@ -68,22 +72,18 @@ class Cameras:
         _check_distinct(configs)
         group = ServiceGroup(self._manager, [device_name(config.device) for config in configs])
         with ExitStack() as opening:
-            resources = opening.enter_context(Resources())
+            self.resources = opening.enter_context(Resources())
             for config, read in zip(configs, self._reads, strict=True):
-
-                def opened(config: Config, read: Callable[[], Config] = read) -> Agent:
-                    return Agent(
-                        config,
-                        stream=self._stream,
-                        on_event=self._on_event,
-                        read_config=read,
-                        resources=resources,
-                        manager=group.member(device_name(config.device)),
-                    ).__enter__()
-
-                seat = _Seat(config, opened, self._stopping, self._pause_s)
-                opening.push(seat)
-                self._seats.append(seat)
+                makes = partial(
+                    Agent,
+                    stream=self._stream,
+                    on_event=self._on_event,
+                    read_config=read,
+                    resources=self.resources,
+                    manager=group.member(device_name(config.device)),
+                )
+                self._seats.append(_Seat(config, makes, self._stopping, self._pause_s))
+                opening.enter_context(self._seats[-1])
             self._owned = opening.pop_all()
         return self
 
@@ -137,9 +137,11 @@ class Cameras:
 class _Seat:
     """One camera: the agent at work, and the one that follows it after a failure or a `reload`.
 
+    Context manager: on entry the first agent opens.
+
     Args:
         config: to begin with.
-        opens: an agent, entered.
+        makes: an agent of a configuration.
         stopping: no other agent is to follow.
         pause_s: after a failure.
 
@@ -150,15 +152,15 @@ class _Seat:
     """
 
     def __init__(
-        self, config: Config, opens: Callable[[Config], Agent], stopping: threading.Event, pause_s: float
+        self, config: Config, makes: Callable[[Config], Agent], stopping: threading.Event, pause_s: float
     ) -> None:
         self.name = device_name(config.device)
         self.summary: RunSummary | None = None
         self.failure: Exception | None = None
-        self._config, self._opens, self._stopping = config, opens, stopping
+        self._config, self._makes, self._stopping = config, makes, stopping
         jitter = random.Random()  # noqa: S311 - spreads restarts, keeps no secret
         self._backoff = Backoff(pause_s, max(pause_s, _MOST_PAUSE_S), jitter)
-        self._agent: Agent | None = opens(config)
+        self._agent: Agent | None = None  # opened
 
     @property
     def has_lost_its_reader(self) -> bool:
@@ -189,7 +191,7 @@ class _Seat:
     def _run_agent(self, until_end: bool) -> bool:
         """One agent from its beginning to its end; whether another one is to follow."""
         if self._agent is None:
-            self._agent = self._opens(self._config)
+            self._agent = self._makes(self._config).__enter__()
         agent = self._agent
         try:
             with ExitStack() as leaving:
@@ -206,11 +208,12 @@ class _Seat:
         return not self._stopping.is_set()
 
     def __enter__(self) -> Self:
+        self._agent = self._makes(self._config).__enter__()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         if self._agent is not None:  # opened, and never at work
-            self._agent.__exit__(None, None, None)
+            self._agent.__exit__(*exc_info)
 
 
 def _check_distinct(configs: Sequence[Config]) -> None:

@@ -144,6 +144,10 @@ class EnginePool:
         self._lock = Lock()  # also while one loads: two cameras that start together want one engine
         self._known: WeakValueDictionary[tuple[object, ...], SharedEngine] = WeakValueDictionary()
 
+    def in_use(self) -> list[SharedEngine]:
+        """Those that somebody runs."""
+        return list(self._known.values())
+
     def open(self, bundle: Bundle, settings: InferenceSection) -> Choice:
         """An `Opener` itself; the engine of the choice is a `SharedEngine`.
 

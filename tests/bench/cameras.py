@@ -21,6 +21,7 @@ from edge_runtime.agent import RunSummary
 from edge_runtime.board import read_board
 from edge_runtime.cameras import Cameras
 from edge_runtime.config import Config
+from edge_runtime.inference.shared_engine import BatchCounters
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
 
@@ -40,17 +41,20 @@ def configurations(film: Path, count: int, *, realtime: bool) -> list[Config]:
     ]
 
 
-def run(film: Path, count: int, seconds: float | None) -> tuple[list[RunSummary], float, float]:
-    """Summaries, wall time and processor time; to the films' ends without `seconds`."""
+def run(
+    film: Path, count: int, seconds: float | None
+) -> tuple[list[RunSummary], float, float, BatchCounters]:
+    """Summaries, wall time, processor time and the engine's calls; to the films' ends without `seconds`."""
     configs = configurations(film, count, realtime=seconds is not None)
     with Cameras([lambda config=config: config for config in configs]) as cameras:
+        (engine,) = cameras.resources.engines.in_use()
         timer = threading.Timer(seconds, cameras.stop) if seconds is not None else None
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         if timer is not None:
             timer.start()
         summaries = list(cameras.run(until_end=seconds is None).values())
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-    return summaries, wall_s, cpu_s
+    return summaries, wall_s, cpu_s, engine.counters
 
 
 def spread(values: list[float]) -> str:
@@ -84,16 +88,18 @@ def main() -> int:
     capacity, live = [], []
     for count in arguments.cameras:
         print(f"measuring {count} ...", file=sys.stderr, flush=True)
-        summaries, wall_s, cpu_s = run(arguments.film, count, None)
+        summaries, wall_s, cpu_s, batches = run(arguments.film, count, None)
         capacity.append(
             f"| {count} | {length_s / wall_s:.2f} | {cpu_s / wall_s:.2f} | {cpu_s / length_s / count:.3f} "
+            f"| {batches.requests / batches.calls:.2f}, {batches.faces / batches.calls:.1f} "
             f"| {max(summary.stats.rss_mb or 0 for summary in summaries):.0f} |"
         )
-        summaries, wall_s, cpu_s = run(arguments.film, count, arguments.seconds)
+        summaries, wall_s, cpu_s, _ = run(arguments.film, count, arguments.seconds)
         live.append(live_row(count, summaries, wall_s, cpu_s))
     print(f"{read_board()}\n")
-    print("| cameras | × real time | processors in use | CPU s per camera and s of film | resident MB |")
-    print("|---|---|---|---|---|")
+    print("| cameras | × real time | processors in use | CPU s per camera and s of film", end="")
+    print(" | cameras, faces in a batch | resident MB |")
+    print("|---|---|---|---|---|---|")
     print("\n".join(capacity))
     print(
         "\n| cameras | classify, scan, follow /s in force | frames/s | dropped | scans/s | faces classified/s",
