@@ -77,7 +77,7 @@ def measure_speed(
     )
     inputs = {batch: np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:]))) for batch in batches}
     times = {(name, batch): np.empty(rounds) for batch in batches for name in engines}
-    # One size after the other: OpenVINO prepares anew whenever the shape changes, 3 ms on hafnet_half.
+    # One size after the other: each has its own compiled network, and the caches to itself.
     for place, batch in enumerate(batches):
         for number in range(-_WARM_UP, rounds):
             for name, engine in engines.items():

@@ -11,7 +11,7 @@ import pytest
 from edge_runtime.bundle import open_bundle
 from edge_runtime.errors import EngineError
 from edge_runtime.inference.onnxruntime_engine import OnnxRuntimeEngine
-from edge_runtime.inference.openvino_engine import OpenVinoEngine
+from edge_runtime.inference.openvino_engine import OpenVinoEngine, call_sizes
 
 ENGINES = {"onnxruntime": OnnxRuntimeEngine, "openvino": OpenVinoEngine}
 # Largest absolute difference of a logit from numpy in float64: the tolerance table of this file.
@@ -34,7 +34,7 @@ def backend(request):
     return request.param
 
 
-@pytest.mark.parametrize("count", [1, 2, 16, 33])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 33])
 def test_logits_are_those_of_numpy(tiny_bundle, tiny_network, backend, count):
     images = crops(count)
     logits = load(tiny_bundle, backend).logits(images)
@@ -157,3 +157,18 @@ def test_a_network_cut_in_the_middle_is_refused(tiny_bundle, seal_bundle, backen
 def test_crops_of_another_size_are_an_engine_error(tiny_bundle, backend):
     with pytest.raises(EngineError, match=r"\(1, 48, 48\)"):
         load(tiny_bundle, backend).logits(np.zeros((1, 48, 48), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("faces", "sizes"), [(1, [1]), (3, [2, 1]), (7, [4, 2, 1]), (8, [8]), (22, [8, 8, 4, 2])]
+)
+def test_openvinos_calls_are_made_up_of_a_few_fixed_batch_sizes(faces, sizes):
+    assert call_sizes(faces) == sizes
+
+
+def test_a_batch_size_is_compiled_when_it_is_first_needed_and_kept(tiny_bundle):
+    engine = load(tiny_bundle, "openvino")
+    assert set(engine._compiled) == {1}
+    for count in (5, 5, 4, 1):
+        engine.logits(crops(count))
+    assert set(engine._compiled) == {1, 4}
