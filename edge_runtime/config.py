@@ -183,7 +183,7 @@ class InferenceSection(_Section):
     classify_rate_hz: float = Field(
         2.0, gt=0, le=60, description="how often each face is classified, per second"
     )
-    max_batch: int = Field(16, ge=1, le=256, description="faces in one call of the engine")
+    max_batch: int = Field(32, ge=1, le=256, description="faces in one call of the engine")
     readable_width_px: int | None = Field(
         None, ge=16, le=1000, description="narrowest face that is classified; the bundle's own when absent"
     )

@@ -102,6 +102,7 @@ class FaceFinder:
         self._scan_beat = Beat(1 / self.settings.scan_rate_hz)
         self._follow_beat = Beat(1 / self.settings.follow_rate_hz)
         self._retry_beat = Beat(_RETRY_HIDDEN_S)
+        self._slowed_s = 0.0  # between scans, while they are fewer than configured
         self._before: FrameView | None = None
         self._is_first = True
 
@@ -134,13 +135,14 @@ class FaceFinder:
 
     def set_rates(self, rates: Rates) -> None:
         """Scans and follows at other rates than the configured ones from now on."""
+        self._slowed_s = 1 / rates.scan_hz if rates.scan_hz < self.settings.scan_rate_hz else 0.0
         self._scan_beat.change(1 / rates.scan_hz)
         self._follow_beat.change(1 / rates.follow_hz)
         self._tracker.lose_after_s = self._patience_s(0.0)
 
     def _patience_s(self, scan_age_s: float) -> float:
-        """How long a track lives without a scan that confirms it: at least until the one after the next."""
-        return max(self.settings.lose_after_s, 2 * max(scan_age_s, self._scan_beat.interval_s))
+        """How long a track lives without a scan that confirms it; longer where scans are slow or slowed down."""
+        return max(self.settings.lose_after_s, 2 * max(scan_age_s, self._slowed_s))
 
     def reset(self) -> None:
         """Forgets every face; for a shutter, a new size, or a camera that was away."""
