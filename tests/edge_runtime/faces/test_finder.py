@@ -20,6 +20,8 @@ from edge_runtime.frames.film import Film
 from edge_runtime.frames.frame import EndOfSource, Frame
 from edge_runtime.frames.pixels import as_bgr
 from edge_runtime.frames.simulation.classroom import SimulatedClassroom
+from edge_runtime.frames.simulation.controls import Controls
+from edge_runtime.frames.simulation.face import render_face
 from edge_runtime.pacing import Rates
 
 
@@ -38,6 +40,24 @@ def run(frames, *, waits=True, **settings):
     """(time, Faces) of each frame."""
     with FaceFinder(FacesSection(**settings), waits_for_scans=waits) as finder:
         return [(frame.timestamp_s, finder.find(FrameView(frame))) for frame in frames]
+
+
+def test_the_box_of_somebody_who_comes_nearer_grows_along():
+    face = render_face(Controls(), size_px=200)
+    x0, _, x1, _ = face.truth.box_xyxy
+    room = np.full((540, 960, 3), 170, np.uint8)
+    room[150:350, 300:500] = face.image_bgr
+    frames, sides = [], []
+    for index in range(75):  # from 4 m to 2.3 m in three seconds
+        nearer = 1.2 ** (index / 25)
+        matrix = np.array([[nearer, 0, 400 * (1 - nearer)], [0, nearer, 250 * (1 - nearer)]])
+        image = cv2.warpAffine(room, matrix, (960, 540), borderValue=(170, 170, 170))
+        frames.append(Frame(image, index / 25))
+        sides.append(nearer * (x1 - x0))
+    found = run(frames)
+    assert {tuple(faces.track_ids) for _, faces in found} == {(1,)}
+    ratios = [faces.widths_px[0] / side for (_, faces), side in zip(found, sides, strict=True)]
+    assert 0.7 < min(ratios[12:]) <= max(ratios[12:]) < 1.3
 
 
 def grey(value, timestamp_s, shape=(360, 640)):
