@@ -146,6 +146,36 @@ def test_a_camera_that_fails_leaves_the_others_at_work_and_comes_back(
         assert until(lambda: availability("room-13") == "online", 20)
 
 
+@pytest.mark.broker
+def test_reload_reads_one_camera_anew_and_leaves_the_others_alone(make: Make, mosquitto: Mosquitto) -> None:
+    settings = {"mqtt": {"url": mosquitto.mqtt.url}, "updates": {"allow_remote": True}}
+    first, second = (
+        make(room, SMALL, camera={"realtime": True}, **settings) for room in ("room-12", "room-13")
+    )
+    in_file = {"room-12": first, "room-13": second}
+    base = "roomtone/greenfield/{}/camera-1"
+
+    def window_s(room: str) -> float:
+        return float(json.loads(listener.last(f"{base.format(room)}/info") or "{}").get("window_s", 0))
+
+    with (
+        Listener(mosquitto) as listener,
+        Cameras([lambda: in_file["room-12"], lambda: in_file["room-13"]]) as cameras,
+    ):
+        thread = threading.Thread(target=cameras.run)
+        thread.start()
+        assert until(lambda: window_s("room-12") == window_s("room-13") == 1)
+        in_file["room-13"] = make(
+            "room-13", SMALL, camera={"realtime": True}, room={"window_s": 2}, **settings
+        )
+        listener.client.publish(f"{base.format('room-13')}/request/reload", "{}", qos=1)
+        assert until(lambda: window_s("room-13") == 2)
+        cameras.stop()
+        thread.join(30)
+    told = {room: [*listener.payloads(f"{base.format(room)}/availability")] for room in in_file}
+    assert told == {"room-12": [b"online", b"offline"], "room-13": [b"online", b"offline"] * 2}
+
+
 def test_films_are_read_to_their_ends_though_another_is_missing(make: Make, tmp_path: Path) -> None:
     stream = io.StringIO()
     there, missing = make("room-12", f"{SMALL},seconds=2"), make("room-13", str(tmp_path / "lesson.mp4"))
