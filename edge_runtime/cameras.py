@@ -219,12 +219,13 @@ class _Seat:
 def _check_distinct(configs: Sequence[Config]) -> None:
     names = [device_name(config.device) for config in configs]
     faults = [
-        Fault("device", f"{name} is the name of several cameras; site, room and device together must differ")
+        Fault("device", f"{name} is the name of several cameras")
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
     if faults:
-        raise ConfigurationError("the cameras of this board", faults)
+        hint = "give each camera's file its own [device] room or device: together with site they must differ"
+        raise ConfigurationError("this set of cameras", faults, hint=hint)
 
 
 def _tell(name: str, problem: Exception) -> None:

@@ -158,7 +158,7 @@ def _files_of(path: Path, faults: list[Fault]) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = [path / name for name in LAYER_FILES if (path / name).exists()]
-    if not files:
+    if not files and not (path / CAMERAS_FOLDER).is_dir():
         faults.append(Fault("", f"{path} holds none of {', '.join(LAYER_FILES)}"))
     return files
 

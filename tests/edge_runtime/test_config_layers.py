@@ -12,7 +12,7 @@ import pytest
 from edge_runtime.config import SCHEMA_ID, Config
 from edge_runtime.config_docs import configuration_page
 from edge_runtime.config_file import load_config, parse_config, to_toml
-from edge_runtime.config_layers import read_layers
+from edge_runtime.config_layers import camera_files, read_layers
 from edge_runtime.config_migration import rewritten, to_current
 from edge_runtime.errors import ConfigurationError
 
@@ -187,3 +187,15 @@ def test_the_page_of_all_keys_has_a_row_for_each() -> None:
         for key, field in type(values).model_fields.items():
             assert f"| `{key}` | " in page
             assert field.description, f"{section}.{key} has no description"
+
+
+def test_each_file_in_cameras_is_the_last_layer_of_a_camera(tmp_path: Path) -> None:
+    (tmp_path / "cameras").mkdir()
+    for room in ("room-13", "room-12"):
+        (tmp_path / "cameras" / f"{room}.toml").write_text(f'[device]\nroom = "{room}"\n')
+    (tmp_path / "cameras" / "notes.txt").write_text("the ladder is in the cellar")
+    assert load_config(tmp_path).device.room == "room"  # there need be nothing in common
+    (tmp_path / "site.toml").write_text('[device]\nsite = "greenfield"\nroom = "staff-room"\n')
+    files = camera_files([tmp_path, tmp_path / "site.toml"])
+    assert [load_config(tmp_path, file).device.room for file in files] == ["room-12", "room-13"]
+    assert {load_config(tmp_path, file).device.site for file in files} == {"greenfield"}
