@@ -18,8 +18,8 @@ from edge_runtime.frames.frame import Image
 from edge_runtime.profiling.spans import Spans
 
 # Eyes move little within the face, and looking for them costs more than classifying the face. On the benchmark
-# clip looking each 2 s gives the same classes as looking in each frame.
-_LOOK_AGAIN_S: Final = 2.0
+# clip this gives the same classes as looking in each frame.
+_LOOK_AGAIN_S: Final = {True: 4.0, False: 2.0}  # found or not
 _SIZE_CHANGED: Final = 1.15  # the box then sits otherwise on the face
 
 
@@ -33,7 +33,6 @@ class Crops:
         age_s: (N,) float64, since the track was born.
         pupils_found: (N,) bool; False: cut by the default pupils of the face box.
         face_width_px: (N,) float32, width of the face itself (not of the box) in the frame.
-        sharpness: (N,) float32, see `edge_runtime.faces.quality.sharpness`.
     """
 
     images: Image
@@ -41,10 +40,14 @@ class Crops:
     age_s: npt.NDArray[np.float64]
     pupils_found: npt.NDArray[np.bool_]
     face_width_px: FloatArray
-    sharpness: FloatArray
 
     def __len__(self) -> int:
         return len(self.track_ids)
+
+    @property
+    def sharpness(self) -> FloatArray:
+        """(N,) float32, see `edge_runtime.faces.quality.sharpness`; computed when asked for."""
+        return np.array([sharpness_of(image) for image in self.images], np.float32)
 
 
 def face_widths_px(faces: Faces) -> FloatArray:
@@ -61,7 +64,10 @@ class _KnownPupils:
 
     def is_stale(self, now_s: float, side_px: float) -> bool:
         ratio = side_px / self.side_px
-        return now_s - self.looked_s >= _LOOK_AGAIN_S or not 1 / _SIZE_CHANGED < ratio < _SIZE_CHANGED
+        return (
+            now_s - self.looked_s >= _LOOK_AGAIN_S[self.found]
+            or not 1 / _SIZE_CHANGED < ratio < _SIZE_CHANGED
+        )
 
 
 class CropMaker:
@@ -93,8 +99,7 @@ class CropMaker:
             pupils, found = self._locate(view, ids, boxes)
         with self._spans.measure("align"):
             images = align(view.grey, pupils, self.template)
-        sharpness = np.array([sharpness_of(image) for image in images], np.float32)
-        return Crops(images, ids, faces.age_s[rows], found, face_widths_px(faces)[rows], sharpness)
+        return Crops(images, ids, faces.age_s[rows], found, face_widths_px(faces)[rows])
 
     def _locate(
         self, view: FrameView, ids: npt.NDArray[np.int64], boxes: FloatArray

@@ -81,10 +81,18 @@ def test_nobody_gives_empty_arrays(maker):
     assert crops.pupils_found.dtype == bool
 
 
-def test_pupils_are_looked_for_again_only_after_a_while(maker):
+@pytest.mark.parametrize(
+    ("image", "times_s"),
+    [
+        pytest.param(None, [0.0, 4.0], id="found"),
+        pytest.param(np.full_like(FACE.image_bgr, 90), [0.0, 2.0, 4.0], id="not found"),
+    ],
+)
+def test_pupils_are_looked_for_again_only_after_a_while(maker, image, times_s):
+    seen = view() if image is None else view(image)
     for tenth in range(45):
-        maker.make(view(timestamp_s=tenth / 10), faces_at(FACE.truth.box_xyxy))
-    assert sum(maker._pupils.asked) == 3  # at 0, 2 and 4 s
+        maker.make(view(seen.frame.image_bgr, tenth / 10), faces_at(FACE.truth.box_xyxy))
+    assert [tenth / 10 for tenth, asked in enumerate(maker._pupils.asked) if asked] == times_s
 
 
 def test_pupils_are_looked_for_again_when_the_box_sits_otherwise_on_the_face(maker):
