@@ -12,15 +12,22 @@ camera: that is part of what is measured, as it would be with network cameras.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 import time
 from pathlib import Path
 
+import cv2
+from loop import frames_of
+from loops import Score, plain_loop
+
 from edge_runtime.agent import RunSummary
 from edge_runtime.board import read_board
+from edge_runtime.bundle import default_bundle_path, open_bundle
 from edge_runtime.cameras import Cameras
-from edge_runtime.config import Config
+from edge_runtime.config import Config, InferenceSection
+from edge_runtime.inference.opening import open_engine
 from edge_runtime.inference.shared_engine import BatchCounters
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
@@ -62,14 +69,20 @@ def spread(values: list[float]) -> str:
     return f"{1 - min(values) / max(values):.0%}" if max(values) else "–"
 
 
-def film_length_s(film: Path) -> float:
-    """From its own words."""
-    import cv2
-
+def film_length(film: Path) -> tuple[int, float]:
+    """Frames and seconds, in its own words."""
     capture = cv2.VideoCapture(str(film))
-    length_s = capture.get(cv2.CAP_PROP_FRAME_COUNT) / capture.get(cv2.CAP_PROP_FPS)
+    frames, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
     capture.release()
-    return float(length_s)
+    return round(frames), frames / fps
+
+
+def plain_cpu_s(film: Path, frames: int) -> float:
+    """Processor time of a frame in the loop that one writes in an afternoon: batched, FP32, decoding not counted."""
+    bundle = open_bundle(default_bundle_path())
+    engine = open_engine(bundle, InferenceSection(backend="onnxruntime", precision="fp32")).engine
+    chosen = frames_of(film, frames)
+    return plain_loop(chosen, engine, bundle, is_batched=True, score=Score(None), told=lambda *_: None).cpu_s
 
 
 def main() -> int:
@@ -80,26 +93,36 @@ def main() -> int:
     parser.add_argument("--film", type=Path, default=SHARED / "mosaic_1080p.mp4")
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seconds", type=float, default=20.0, help="of the live part, for each number")
+    parser.add_argument(
+        "--plain-frames", type=int, default=8, help="for each number: the plain loop takes long"
+    )
     arguments = parser.parse_args()
     if not arguments.film.exists():
         print(f"no film at {arguments.film}; give one with --film", file=sys.stderr)
         return 1
-    length_s = film_length_s(arguments.film)
+    frames, length_s = film_length(arguments.film)
     capacity, live = [], []
     for count in arguments.cameras:
         print(f"measuring {count} ...", file=sys.stderr, flush=True)
+        plain_s = plain_cpu_s(arguments.film, arguments.plain_frames)
         summaries, wall_s, cpu_s, batches = run(arguments.film, count, None)
+        each_s = cpu_s / count
+        possible = (os.cpu_count() or 1) * length_s / cpu_s
         capacity.append(
-            f"| {count} | {length_s / wall_s:.2f} | {cpu_s / wall_s:.2f} | {cpu_s / length_s / count:.3f} "
+            f"| {count} | {length_s / wall_s:.2f} | {cpu_s / wall_s:.2f} | {possible:.2f} "
+            f"| {each_s / length_s:.3f} | {plain_s / (each_s / frames):.0f} "
             f"| {batches.requests / batches.calls:.2f}, {batches.faces / batches.calls:.1f} "
             f"| {max(summary.stats.rss_mb or 0 for summary in summaries):.0f} |"
         )
         summaries, wall_s, cpu_s, _ = run(arguments.film, count, arguments.seconds)
         live.append(live_row(count, summaries, wall_s, cpu_s))
     print(f"{read_board()}\n")
-    print("| cameras | × real time | processors in use | CPU s per camera and s of film", end="")
-    print(" | cameras, faces in a batch | resident MB |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| cameras | × real time | processors in use | × real time, if all were | CPU s per s of a film",
+        end="",
+    )
+    print(" | × plain, CPU | cameras, faces in a batch | resident MB |")
+    print("|---|---|---|---|---|---|---|---|")
     print("\n".join(capacity))
     print(
         "\n| cameras | classify, scan, follow /s in force | frames/s | dropped | scans/s | faces classified/s",
