@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from edge_runtime.errors import EngineError
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.tuning import open_tuned_engine
 from edge_runtime.publishing.request_payloads import Response
+from edge_runtime.resources import Resources
 from edge_runtime.updates import starting
 from edge_runtime.updates.activation import activate
 from edge_runtime.updates.installing import install
@@ -205,6 +207,23 @@ def test_a_commit_and_a_rollback_at_the_keyboard_are_followed(
         slots.rollback("the operator did not like it")
         assert until(lambda: agent.info().bundle_digest == tiny_is_current)
     assert not slots.has_agent()
+
+
+def test_of_the_cameras_of_a_board_one_tries_a_candidate_and_all_run_what_it_commits(
+    slots: Slots, versions: Versions, make: Make
+) -> None:
+    rooms = [
+        make(device={"room": room}, outbox={"path": tmp}, updates={"health_window_s": 2.0})
+        for room, tmp in (("room-12", "a.sqlite3"), ("room-13", "b.sqlite3"))
+    ]
+    with Resources() as board, ExitStack() as at_work:
+        agents = [at_work.enter_context(working(room, resources=board)) for room in rooms]
+        digest = begin(slots, versions("0.3.0"), rooms[0])
+        assert until(lambda: digest in [agent.info().bundle_digest for agent in agents], 20)
+        assert [agent.info().bundle_digest for agent in agents].count(digest) == 1
+        assert settled(slots, digest)
+        assert until(lambda: {agent.info().bundle_digest for agent in agents} == {digest})
+        assert until(lambda: len(board.engines.in_use()) == 1)
 
 
 def test_a_restart_in_the_middle_of_a_trial_runs_the_committed_bundle_and_tries_again(
