@@ -8,6 +8,8 @@ In the order in which data flows:
     temperature.py   logits and labels → the temperature that makes confidence honest
     pipeline.py      a bundle → the same bundle with temperature, measured quality and model card
     samples.py       which faces a quantizer sees: balanced, sharp, no near-duplicates, spread
+    camera_samples.py  the same from the installed camera, which never leave the device
+    sealing.py       how such faces lie on its disk
     quantize.py      a float network → static INT8, by ONNX Runtime and by NNCF on OpenVINO
     tool_defaults.py what each tool makes of it when told nothing, to be compared
     sensitivity.py   which layers hurt when they are quantized

@@ -18,7 +18,8 @@ from calibration.guard import Limits, QuantizationGuardError
 from calibration.metrics import Metrics
 from calibration.outcome import Quantization, QuantizationSettings
 from calibration.pipeline import Calibration, calibrate, check_split, write_calibrated
-from calibration.samples import PER_CLASS, choose_samples, save_samples
+from calibration.samples import PER_CLASS, CalibrationSet, choose_samples, save_samples
+from calibration.sealing import forget
 from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_writing import check_target
 from edge_runtime.commands.default_command import DefaultCommandGroup
@@ -27,6 +28,7 @@ from edge_runtime.config import InferenceSection
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import default_split
 from edge_runtime.inference.opening import open_engine
+from edge_runtime.state_directory import state_directory
 
 _LISTED: Final = 10  # unreadable files that are named
 evaluate_app = typer.Typer()
@@ -136,8 +138,13 @@ def calibrate_command(
     ] = True,
     samples: Annotated[
         Path | None,
-        typer.Option(help="calibration set of `roomtone calibrate samples`; chosen afresh when absent"),
+        typer.Option(
+            help="calibration set of `roomtone calibrate samples` or `camera`; chosen afresh when absent"
+        ),
     ] = None,
+    keep_samples: Annotated[
+        bool, typer.Option("--keep-samples", help="do not delete a camera's set afterwards")
+    ] = False,
     per_class: Annotated[int, typer.Option(min=1, help="faces of each class in a fresh choice")] = PER_CLASS,
     seed: Annotated[int, typer.Option(help="of a fresh choice")] = 0,
     max_drop: Annotated[
@@ -214,6 +221,9 @@ def calibrate_command(
                 on_progress=_Bars(progress),
             )
         written, found, facts = proven.bundle, proven.calibration, proven.to_json()
+        if samples is not None and not keep_samples and proven.quantization.samples.facts.is_private:
+            forget(samples, state_directory())
+            typer.echo(f"roomtone: {samples} and its key are deleted", err=True)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
@@ -275,6 +285,10 @@ def samples_command(
         from calibration.figures import plot_contact_sheet
 
         plot_contact_sheet(chosen, contact_sheet)
+    _print_samples(chosen, out, as_json=as_json)
+
+
+def _print_samples(chosen: CalibrationSet, out: Path, *, as_json: bool) -> None:
     facts = chosen.to_json()
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -282,6 +296,69 @@ def samples_command(
     typer.echo(f"{out}  {facts['images']} faces of {chosen.facts.data}, sha256 {chosen.digest[:16]}…")
     typer.echo(", ".join(f"{name} {count}" for name, count in facts["classes"].items()))
     typer.echo(f"of {chosen.facts.candidates} candidates left out: {_left_out(chosen.facts.left_out)}")
+
+
+@calibrate_app.command("camera")
+def camera_command(
+    bundle: _BundleArgument,
+    out: Annotated[Path, typer.Option(help="sealed calibration set to write; must not exist yet")],
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(help="TOML file, or folder of layers, of the device; a trial's when absent"),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="another source than the configuration's")] = None,
+    minutes: Annotated[float, typer.Option(min=0.05, max=600, help="how long to look")] = 30.0,
+    per_class: Annotated[int, typer.Option(min=1, help="faces of each predicted class")] = PER_CLASS,
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    as_json: _Json = False,
+) -> None:
+    r"""Takes calibration faces from the installed camera; they stay on this device, sealed, and are deleted when used.
+
+    Stop `roomtone run` first where the camera serves one reader only. The lawful purpose, the zones and the privacy
+    shutter hold as in `run`; nothing is published, and no picture is drawn. The faces have no labels, and need none:
+    ranges are all that is taken from them. The guard still wants labelled images: --data of `roomtone calibrate`.
+
+    
+    roomtone calibrate camera bundles/raw --config /etc/roomtone --minutes 40 --out room.sealed
+    roomtone calibrate bundles/raw --samples room.sealed --data fer2013.npz --out bundles/room
+    """
+    from calibration.camera_samples import CameraSamples, watch
+    from edge_runtime.commands.by_hand import environment_of_service
+    from edge_runtime.commands.overrides import override
+    from edge_runtime.config import trial_config
+    from edge_runtime.config_file import load_config
+    from edge_runtime.frames.opening import open_source
+    from edge_runtime.lawful import check_lawful
+    from edge_runtime.outlet import shutter_path
+
+    if out.exists():
+        raise ConfigurationError("the command line", [Fault("--out", f"{out} is there already")])
+    settings = override(load_config(*config) if config else trial_config(), {"camera": {"source": source}})
+    check_lawful(settings.deployment)
+    opened = open_bundle(bundle)
+    engine = open_engine(opened, settings.inference).engine
+    with (
+        open_source(settings.camera, environ=environment_of_service(config or []), grey=True) as camera,
+        CameraSamples(
+            settings,
+            opened,
+            engine,
+            per_class=per_class,
+            seed=seed,
+            waits_for_scans=not camera.is_live,
+        ) as samples,
+        work_progress() as progress,
+    ):
+        watch(
+            camera,
+            samples,
+            60 * minutes,
+            closed_shutter=shutter_path(settings),
+            on_progress=_Bars(progress),
+        )
+        chosen = samples.chosen()
+    save_samples(chosen, out, state_directory())
+    _print_samples(chosen, out, as_json=as_json)
 
 
 def _facts(result: Evaluation, digest: str) -> dict[str, object]:

@@ -9,10 +9,11 @@ Crops of a private source stay where they are chosen; a picture of them is drawn
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from calibration.evaluation import OnProgress, silent
 from calibration.metrics import Labels
+from calibration.sealing import is_sealed, seal, unseal
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import load_labelled
@@ -30,10 +32,11 @@ from edge_runtime.faces.quality import sharpness
 from edge_runtime.features.hog import hog
 from edge_runtime.file_writing import write_whole
 from edge_runtime.frames.frame import Image
+from edge_runtime.state_directory import state_directory
 
 PER_CLASS: Final = 40
-_POOL: Final = 6  # candidates for each place
-_SHARP: Final = 0.014  # `edge_runtime.faces.quality.sharpness`: below it, eyes are no longer found
+CANDIDATES_PER_PLACE: Final = 6  # candidates for each place
+SHARP: Final = 0.014  # `edge_runtime.faces.quality.sharpness`: below it, eyes are no longer found
 _DUPLICATE: Final = 0.98  # correlation of two crops, each 16×16, above which one of them is enough
 _THUMBNAIL: Final = 16
 _SCHEMA: Final = "roomtone-calibration-set/1"
@@ -50,6 +53,7 @@ class SampleFacts:
         per_class: how many of each class were wanted.
         candidates: that were looked at.
         left_out: reason → candidates that were dropped.
+        is_private: faces of a camera, with the classes that the network takes them for; kept sealed only.
     """
 
     data: str
@@ -58,6 +62,7 @@ class SampleFacts:
     per_class: int
     candidates: int
     left_out: dict[str, int]
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +125,51 @@ def choose_samples(
     names, rng = bundle.manifest.label_names, np.random.default_rng(seed)
     order = np.array([names.index(name) if name in names else -1 for name in faces.label_names], np.int64)
     labels = order[faces.labels]
-    drawn = [_draw(np.flatnonzero(labels == k), _POOL * per_class, rng) for k in range(len(names))]
+    drawn = [
+        _draw(np.flatnonzero(labels == k), CANDIDATES_PER_PLACE * per_class, rng) for k in range(len(names))
+    ]
     rows = np.concatenate(drawn)
     located = locate_all(faces.images[rows], on_progress=lambda *n: on_progress("pupils, calibration", *n))
     crops = align_precut(faces.images[rows], located, bundle.manifest.alignment.template())
-    sharp = np.array([sharpness(crop) >= _SHARP for crop in crops], np.bool_)
+    sharp = np.array([sharpness(crop) >= SHARP for crop in crops], np.bool_)
     without = {"pupils not found": ~located.pupils_found, "blurred": located.pupils_found & ~sharp}
     good = located.pupils_found & sharp
-    repeated = np.zeros(len(rows), np.bool_)
-    repeated[good] = _near_duplicates(crops[good])
-    good &= ~repeated
-    without["nearly the same as another"] = repeated
+    facts = SampleFacts(
+        f"{data.name}, {split} split",
+        bundle.manifest.alignment.name,
+        seed,
+        per_class,
+        len(rows),
+        {why: int(rows_without.sum()) for why, rows_without in without.items()},
+    )
+    return choose(crops[good], labels[rows][good], names, facts, on_progress)
+
+
+def choose(
+    crops: Image, labels: Labels, names: tuple[str, ...], facts: SampleFacts, on_progress: OnProgress = silent
+) -> CalibrationSet:
+    """From usable candidates to the set: no near-duplicates, and of each class those that stand for the others.
+
+    Args:
+        crops: (N, size, size) uint8, N may be 0.
+        labels: (N,) in the order of `names`.
+        names: of the classes.
+        facts: with how many of each are wanted, and what was left out so far.
+        on_progress: called with (stage, done, total).
+
+    Raises:
+        ConfigurationError: fewer than two of the classes have any.
+    """
+    repeated = _near_duplicates(crops)
     kept: list[npt.NDArray[np.int64]] = []
     for k in range(len(names)):
-        members = np.flatnonzero(good & (labels[rows] == k))
-        kept.append(members[k_centre(hog(crops[members]), per_class)])
+        members = np.flatnonzero(~repeated & (labels == k))
+        kept.append(members[k_centre(hog(crops[members]), facts.per_class)])
         on_progress("choosing", k + 1, len(names))
     chosen = np.concatenate(kept)
-    result = CalibrationSet(
-        crops[chosen],
-        labels[rows][chosen],
-        names,
-        SampleFacts(
-            f"{data.name}, {split} split",
-            bundle.manifest.alignment.name,
-            seed,
-            per_class,
-            len(rows),
-            {why: int(rows_without.sum()) for why, rows_without in without.items()},
-        ),
-    )
-    _check_classes(result, str(data))
+    left_out = facts.left_out | {"nearly the same as another": int(repeated.sum())}
+    result = CalibrationSet(crops[chosen], labels[chosen], names, replace(facts, left_out=left_out))
+    _check_classes(result, facts.data)
     return result
 
 
@@ -175,36 +194,50 @@ def k_centre(features: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.in
     return np.array(chosen, np.int64)
 
 
-def save_samples(samples: CalibrationSet, path: Path) -> None:
-    """Writes a calibration set, whole or not at all.
+def save_samples(samples: CalibrationSet, path: Path, state: Path | None = None) -> None:
+    """Writes a calibration set, whole or not at all; a private one sealed.
+
+    Args:
+        samples: to write.
+        path: of the file.
+        state: this device's state directory, where the key of a private set goes.
 
     Raises:
         ConfigurationError: it cannot be written there.
+        ValueError: a private set, and no place for its key.
     """
     facts = json.dumps({"schema": _SCHEMA, "sha256": samples.digest, **asdict(samples.facts)})
     arrays: dict[str, Any] = {"crops": samples.crops, "labels": samples.labels}
-    partial = path.with_name(f".{path.name}.partial.npz")
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays, label_names=np.array(samples.label_names), facts=np.array(facts))
+    if samples.facts.is_private:
+        if state is None:
+            raise ValueError("faces of a camera are written sealed only")
+        seal(stream.getvalue(), path, state)
+        return
     try:
-        with partial.open("wb") as stream:
-            np.savez_compressed(
-                stream, **arrays, label_names=np.array(samples.label_names), facts=np.array(facts)
-            )
-        write_whole(path, partial.read_bytes())
+        write_whole(path, stream.getvalue())
     except OSError as exc:
         raise ConfigurationError(str(path), [Fault("--out", f"cannot be written: {exc.strerror}")]) from exc
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def load_samples(path: Path, bundle: Bundle) -> CalibrationSet:
+def load_samples(path: Path, bundle: Bundle, state: Path | None = None) -> CalibrationSet:
     """Reads what `save_samples` wrote, and checks that it is of this bundle's alignment and classes.
+
+    Args:
+        path: of the file.
+        bundle: that is to be calibrated.
+        state: where the key of a sealed set lies; `edge_runtime.state_directory` when None.
 
     Raises:
         ConfigurationError: it is missing, truncated, changed, of another bundle's crops, or all of one class.
     """
     hint = "choose it again: roomtone calibrate samples"
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        data = path.read_bytes()
+        if is_sealed(data):
+            data = unseal(data, path, state or state_directory())
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             crops, labels = stored["crops"], stored["labels"]
             names = tuple(str(name) for name in stored["label_names"])
             facts = json.loads(str(stored["facts"]))
@@ -258,5 +291,5 @@ def _check_classes(samples: CalibrationSet, origin: str) -> None:
     raise ConfigurationError(
         origin,
         [Fault("", f"has usable calibration images of {found} only")],
-        hint="a quantizer must see what all classes look like: give images of each",
+        hint="a quantizer must see what faces of all classes look like: give images of each, or look for longer",
     )
