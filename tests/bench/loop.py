@@ -156,12 +156,12 @@ def plot(results: dict[str, dict], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 3.2), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8, 3.8), layout="constrained")
     for place, name in enumerate(LOOPS):
         values = [result["loops"][name]["cpu_ms"] for result in results.values()]
-        bars = axes.barh([row + 0.2 * place for row in range(len(values))], values, 0.18, label=name)
+        bars = axes.barh([row + 0.17 * place for row in range(len(values))], values, 0.15, label=name)
         axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-    axes.set_yticks([row + 0.3 for row in range(len(results))], list(results))
+    axes.set_yticks([row + 0.34 for row in range(len(results))], list(results))
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("processor time of a frame, ms (logarithmic)")
