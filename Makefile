@@ -37,8 +37,9 @@ bench-fleet: $(VENV)/.dev  ## 1,000 simulated devices, one mosquitto, one collec
 bench-history: $(VENV)/.dev  ## 30 days of 30 rooms in SQLite: how long the room page's questions take
 	$(BIN)/python tests/bench/history.py
 
-docs: $(VENV)/.dev  ## docs/configuration.md, from the schema
+docs: $(VENV)/.dev  ## docs/configuration.md, from the schema; docs/boards.md, from firmware_configs/perf/
 	$(BIN)/roomtone config docs > docs/configuration.md
+	$(BIN)/roomtone profile boards --markdown > docs/boards.md
 
 bench-dashboard: $(VENV)/.dev  ## 1,000 devices, one dashboard: from publishing to the pixel in Chromium
 	$(BIN)/python tests/bench/dashboard.py $(DASHBOARD)

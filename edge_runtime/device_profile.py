@@ -41,6 +41,10 @@ class Profile:
         saturates: INT8 products are added in 16 bits here, so a network must have been quantized for that
             (`reduce_range`, `overflow_fix`).
         throttles_c: the processor slows down from this temperature on, °C.
+        cores: that the loop may use; None where it is not told.
+        core_speed: of one of them, as a share of a core of the reference board in `firmware_configs/perf/`, for
+            estimates; None where nobody ventured one.
+        core_speed_origin: why.
     """
 
     name: str
@@ -50,6 +54,9 @@ class Profile:
     sources: Mapping[str, str]
     saturates: bool
     throttles_c: float
+    cores: int | None
+    core_speed: float | None
+    core_speed_origin: str
 
 
 class Match(BaseModel):
@@ -105,6 +112,8 @@ class _BoardFigures(BaseModel):
 
     saturates: _Figure
     throttles_c: _Figure
+    cores: int | None = Field(None, ge=1)
+    core_speed: _Figure | None = None
 
 
 class _ProfileFile(BaseModel):
@@ -185,6 +194,7 @@ def _read(path: Path) -> Profile:
         ]
         raise ConfigurationError(str(path), faults, hint="the profiles that ship show the form") from exc
     sections = {section: getattr(file, section) for section in _CONFIGURED}
+    speed = file.board.core_speed
     return Profile(
         name=path.stem,
         title=file.title,
@@ -199,6 +209,9 @@ def _read(path: Path) -> Profile:
         },
         saturates=bool(file.board.saturates.value),
         throttles_c=float(file.board.throttles_c.value),  # type: ignore[arg-type]
+        cores=file.board.cores,
+        core_speed=None if speed is None else float(speed.value),  # type: ignore[arg-type]
+        core_speed_origin="" if speed is None else speed.origin,
     )
 
 

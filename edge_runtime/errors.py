@@ -27,6 +27,8 @@
     │       └── AlreadyCurrentError       it is the present one
     ├── BaselineError                     a profile that the present one cannot be compared with
     ├── SlowerError                  24   it can, and the present one is slower
+    ├── PerfError                         a board's measured costs that cannot be used, or were never measured
+    ├── TooMuchError                 25   cameras that a board cannot carry, or not surely
     └── of the workstation, in their own modules:
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
@@ -304,3 +306,24 @@ class SlowerError(RoomtoneError):
             f"a frame takes {ratio:.2f} times as long as in the baseline (95 % interval {low:.2f} to {high:.2f})",
             hint="the stages marked slower say where; was another program running?",
         )
+
+
+class PerfError(RoomtoneError):
+    """A `perf.json` that cannot be used, or a board that has none."""
+
+    def __init__(self, path: Path | str, problem: str, *, hint: str = "") -> None:
+        self.path, self.problem = Path(path), problem
+        super().__init__(
+            f"{path} {problem}",
+            hint=hint or "measure the board: roomtone profile device --out perf.json, then name that file",
+        )
+
+
+class TooMuchError(RoomtoneError):
+    """A configuration that a board cannot carry, or not surely."""
+
+    exit_code = 25
+
+    def __init__(self, verdict: str, *, hint: str) -> None:
+        self.verdict = verdict
+        super().__init__(verdict, hint=hint)

@@ -8,11 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_runtime.commands.profile_board import boards, device, plan
+
 app = typer.Typer(add_completion=False)
+app.command()(device)
+app.command()(plan)
+app.command()(boards)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def profile(
+    context: typer.Context,
     config: Annotated[
         list[Path] | None,
         typer.Option(help="TOML file, or folder of layers; may be repeated. A built-in trial when absent"),
@@ -56,6 +62,8 @@ def profile(
     roomtone profile --source lesson.mp4 --json > baseline.json
     roomtone profile --source lesson.mp4 --compare baseline.json
     """
+    if context.invoked_subcommand is not None:
+        return
     from rich.console import Console
 
     from edge_runtime.commands.by_hand import environment_of_service
@@ -100,15 +108,16 @@ def profile(
         show_comparison(comparison, Console(stderr=as_json))
     # Last of all, so that a full disk costs the files only.
     if trace is not None:
-        _write(trace, json.dumps(trace_document(run, report.layers)))
+        write_report(trace, json.dumps(trace_document(run, report.layers)))
     if html is not None:
-        _write(html, page(run, report))
+        write_report(html, page(run, report))
     if comparison is not None and comparison.is_slower:
         whole = comparison.changes[0]
         raise SlowerError(whole.ratio, whole.low, whole.high)
 
 
-def _write(path: Path, text: str) -> None:
+def write_report(path: Path, text: str) -> None:
+    """Writes a file that was asked for beside the printed report."""
     from edge_runtime.errors import RoomtoneError
     from edge_runtime.file_writing import write_whole
 

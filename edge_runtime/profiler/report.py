@@ -20,7 +20,7 @@ from edge_runtime.frames.address import masked
 from edge_runtime.profiler.floor import Floor
 from edge_runtime.profiler.layers import Layer
 from edge_runtime.profiler.measuring import Run
-from edge_runtime.profiling.recording import Span
+from edge_runtime.profiling.recording import Span, own_times
 
 SCHEMA_ID: Final = "roomtone-profile/1"
 WAITING: Final = frozenset({"capture", "scan_wait"})
@@ -207,25 +207,6 @@ def _what(run: Run) -> dict[str, Any]:
         "classify_rate_hz": config.inference.classify_rate_hz,
         "max_batch": config.inference.max_batch,
     }
-
-
-def own_times(spans: Sequence[Span]) -> list[tuple[float, float]]:
-    """(wall, processor) seconds of each span without the spans that lie within it, in the given order.
-
-    Args:
-        spans: of one thread; nested or apart, never overlapping.
-    """
-    own = [(span.duration_s, span.cpu_s) for span in spans]
-    open_ones: list[int] = []
-    for index in sorted(range(len(spans)), key=lambda i: (spans[i].begun_s, -spans[i].ended_s)):
-        span = spans[index]
-        while open_ones and spans[open_ones[-1]].ended_s <= span.begun_s:
-            open_ones.pop()
-        if open_ones:
-            wall_s, cpu_s = own[open_ones[-1]]
-            own[open_ones[-1]] = wall_s - span.duration_s, cpu_s - span.cpu_s
-        open_ones.append(index)
-    return own
 
 
 def _stages(

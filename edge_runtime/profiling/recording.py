@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,6 +95,25 @@ class Recording:
             buffers = self._own.buffers = array("d"), array("d")
             self._threads.append((threading.current_thread().name, *buffers))
             return buffers
+
+
+def own_times(spans: Sequence[Span]) -> list[tuple[float, float]]:
+    """(wall, processor) seconds of each span without the spans that lie within it, in the given order.
+
+    Args:
+        spans: of one thread; nested or apart, never overlapping.
+    """
+    own = [(span.duration_s, span.cpu_s) for span in spans]
+    open_ones: list[int] = []
+    for index in sorted(range(len(spans)), key=lambda i: (spans[i].begun_s, -spans[i].ended_s)):
+        span = spans[index]
+        while open_ones and spans[open_ones[-1]].ended_s <= span.begun_s:
+            open_ones.pop()
+        if open_ones:
+            wall_s, cpu_s = own[open_ones[-1]]
+            own[open_ones[-1]] = wall_s - span.duration_s, cpu_s - span.cpu_s
+        open_ones.append(index)
+    return own
 
 
 def _rows(buffer: array[float], width: int) -> Iterator[tuple[float, ...]]:

@@ -10,8 +10,7 @@ import pytest
 
 from edge_runtime.errors import BaselineError
 from edge_runtime.profiler.comparing import compare, read_baseline
-from edge_runtime.profiler.report import own_times
-from edge_runtime.profiling.recording import Span
+from edge_runtime.profiling.recording import Span, own_times
 
 HERE = Path("baseline.json")
 
