@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= simulated://students=24,seed=7,teacher=true,lesson_s=150
 
-.PHONY: help demo test check bench bench-cameras bench-int8 bench-fleet bench-history bench-dashboard docs format wheelhouse clean
+.PHONY: help demo test check bench bench-cameras bench-int8 bench-fleet bench-history bench-dashboard bench-scaling bench-soak docs format wheelhouse clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -36,6 +36,12 @@ bench-fleet: $(VENV)/.dev  ## 1,000 simulated devices, one mosquitto, one collec
 
 bench-history: $(VENV)/.dev  ## 30 days of 30 rooms in SQLite: how long the room page's questions take
 	$(BIN)/python tests/bench/history.py
+
+bench-scaling: $(VENV)/.dev  ## cost against faces, resolution, cameras and rates; how well it is foretold: SCALING='--perf FILE --plot docs/scaling.png'
+	$(BIN)/python tests/bench/scaling.py $(or $(SCALING),--perf firmware_configs/perf/x86-64-2-cores.json)
+
+bench-soak: $(VENV)/.dev  ## full load for half an hour: memory and latency, SOAK='--minutes 30'
+	$(BIN)/python tests/bench/soak.py $(SOAK)
 
 docs: $(VENV)/.dev  ## docs/configuration.md, from the schema; docs/boards.md, from firmware_configs/perf/
 	$(BIN)/roomtone config docs > docs/configuration.md

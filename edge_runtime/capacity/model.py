@@ -139,8 +139,12 @@ def decode_cost_ms(perf: Perf, height_px: int) -> float:
 def scan_ms(perf: Perf, demand: Demand) -> float:
     """Of one scan, ms of processor time."""
     width = min(demand.scan_width_px, round(demand.height_px * WIDTH_PER_HEIGHT))
-    rows = [(float(row.width_px) ** 2, row.cpu_ms) for row in perf.scan if row.threads == 1]
-    return _between(rows, width**2)
+    rows = [row for row in perf.scan if row.threads == 1]
+    base_ms, face_ms = (
+        _between([(float(row.width_px) ** 2, getattr(row, figure)) for row in rows], width**2)
+        for figure in ("base_ms", "face_ms")
+    )
+    return base_ms + demand.faces * face_ms
 
 
 def network_ms(perf: Perf, engine: str, faces: float, max_batch: int) -> float:

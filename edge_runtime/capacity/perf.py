@@ -50,11 +50,15 @@ class DecodeCost(_Part):
 
 
 class ScanCost(_Part):
-    """One scan of a frame that was shrunk to this width."""
+    """One scan of a frame that was shrunk to this width: `base_ms` + faces × `face_ms` of processor time.
+
+    `wall_ms` is by the clock, with 24 faces.
+    """
 
     width_px: Pixels
     threads: int = Field(ge=1)
-    cpu_ms: Milliseconds
+    base_ms: Milliseconds
+    face_ms: Milliseconds
     wall_ms: Milliseconds
 
 
