@@ -112,7 +112,7 @@ class _BoardFigures(BaseModel):
 
     saturates: _Figure
     throttles_c: _Figure
-    cores: int | None = Field(None, ge=1)
+    cores: _Figure | None = None
     core_speed: _Figure | None = None
 
 
@@ -194,7 +194,7 @@ def _read(path: Path) -> Profile:
         ]
         raise ConfigurationError(str(path), faults, hint="the profiles that ship show the form") from exc
     sections = {section: getattr(file, section) for section in _CONFIGURED}
-    speed = file.board.core_speed
+    cores, speed = file.board.cores, file.board.core_speed
     return Profile(
         name=path.stem,
         title=file.title,
@@ -209,7 +209,7 @@ def _read(path: Path) -> Profile:
         },
         saturates=bool(file.board.saturates.value),
         throttles_c=float(file.board.throttles_c.value),  # type: ignore[arg-type]
-        cores=file.board.cores,
+        cores=None if cores is None else int(cores.value),  # type: ignore[arg-type]
         core_speed=None if speed is None else float(speed.value),  # type: ignore[arg-type]
         core_speed_origin="" if speed is None else speed.origin,
     )

@@ -3,7 +3,7 @@
 Linear in the measured costs, with the rates as factors, for each camera:
 
     cores = ( fps     · (decode + frame)      + follow rate · follow
-            + scan rate · (scan + prepare …)  + classify rate · (align + network) + looks · pupils ) / 1000
+            + scan rate · (scan + prepare …)  + classify rate · (align + network) + pupils ) / 1000
 
 where a stage costs base + faces · face. Costs between two measured heights or scan widths are interpolated by the
 number of pixels. A camera's loop is one thread, so its part may not be more than one core however many there are.
@@ -22,7 +22,6 @@ from edge_runtime.capacity.perf import Perf, StageCost
 
 WIDTH_PER_HEIGHT: Final = 16 / 9
 LEAST_ERROR: Final = 0.15  # of a foretold load, even where the checks came out closer
-_LOOKS_HZ: Final = 1.0  # how often pupils are looked for in a face that is classified oftener
 _CODEC: Final = "MJPG"
 
 
@@ -94,7 +93,7 @@ def load(perf: Perf, demand: Demand) -> Load:
         "follow": follow_hz,
         "scan": min(demand.scan_rate_hz, follow_hz),
         "classify": min(demand.classify_rate_hz, demand.fps),
-        "look": min(_LOOKS_HZ, demand.classify_rate_hz),
+        "look": min(1.0, demand.classify_rate_hz),  # a pace of its own, but only in faces that are classified
     }
     beats = {
         beat: sum(

@@ -65,8 +65,8 @@ class ScanCost(_Part):
 class StageCost(_Part):
     """Processor time of one stage, once in its beat: `base_ms` + faces × `face_ms`.
 
-    Beats: `frame`, `follow`, `scan` and `classify` are the loop's rates; `look` is once a second, when the pupils of a
-    face are looked for anew. `classify` and `look` count readable faces, the others all that are seen.
+    Beats: `frame`, `follow`, `scan` and `classify` are the loop's rates; `look` is a second of video, since pupils are
+    looked for at a pace of their own. `classify` and `look` count readable faces, the others all that are seen.
     """
 
     stage: str
