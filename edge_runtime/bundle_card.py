@@ -179,9 +179,12 @@ def _reproduce(manifest: Manifest) -> str:
     commit = f"; commit `{facts['commit']}`" if "commit" in facts else ""
     commands = [
         facts.get("train_command", "# how it was trained is not recorded"),
-        f"roomtone export {manifest.architecture.name} --out bundles/raw "
-        f"--checkpoint runs/{manifest.name}/checkpoint.safetensors "
-        f"--name {manifest.name} --version {manifest.version}",
+        facts.get(
+            "export_command",
+            f"roomtone export {manifest.architecture.name} --out bundles/raw "
+            f"--checkpoint runs/{manifest.name}/checkpoint.safetensors "
+            f"--name {manifest.name} --version {manifest.version}",
+        ),
         f"roomtone calibrate bundles/raw --data DATA.npz --out bundles/{manifest.name}",
         f"roomtone evaluate bundles/{manifest.name} --data DATA.npz --split private",
     ]

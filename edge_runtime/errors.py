@@ -33,7 +33,9 @@
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.trainer
         ├── ParityError              14   export.parity
-        ├── AdoptionError            15   export.adopt
+        ├── AdoptionError            15   export.adopt: somebody else's network that cannot be had
+        ├── NetworkError             15   export.deploy: likewise, of a factory
+        ├── GraphError               15   export.onnx_graph: a network without an ONNX form
         ├── TemperatureError         16   calibration.temperature
         └── QuantizationGuardError   23   calibration.guard
 

@@ -4,7 +4,11 @@ In the order in which data flows:
 
     architectures/   the papers' networks, one paper, one file
     training/        labelled faces, augmentation, the trainer                     → checkpoint
-    checkpoints.py   weights and recipe as safetensors; pickles are refused
+    checkpoints.py   weights and recipe as safetensors; pickles that hold more than tensors are refused
+    contract.py      what somebody else's network takes and gives
+    deployable.py    what every export begins with; made by
+        trained.py   of a checkpoint of `roomtone train`
+        factory.py   of anybody's nn.Module, its weights and a contract
     deploy.py        the network with its preprocessing inside: uint8 crops in, logits out
     onnx_graph.py    one ONNX file, simplified, the same bytes every time
     probes.py        rendered faces and noise to compare networks on
@@ -14,7 +18,6 @@ In the order in which data flows:
     taxonomy.py      polarity, valence, arousal and reading of each class
     provenance.py    data, recipe, tools, commit
     pipeline.py      the steps above, one after the other                          → bundle
-    contract.py      what somebody else's network takes and gives
     adopt.py         somebody else's ONNX network → bundle
     cli.py           `roomtone train`, `roomtone export`, `roomtone export adopt`
 

@@ -37,7 +37,7 @@ from edge_runtime.errors import RoomtoneError
 from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Logits
-from export.contract import Contract, InputContract, read_contract
+from export.contract import LEAST_PROBABILITY, Contract, InputContract, read_contract
 from export.golden import golden_crops, golden_tolerances
 from export.parity import BATCHES, ParityResult, compare
 from export.pipeline import MODEL_FILE, VARIANTS, VariantCheck, probe_crops, verify_variants
@@ -47,7 +47,6 @@ from export.taxonomy import labels_of
 _LEAST_OPSET: Final = 13
 _STANDARD: Final = ("", "ai.onnx")
 _PREFIX: Final = "adopted/"
-_LEAST_PROBABILITY: Final = 1e-12
 # Resizing by OpenCV and by ONNX differs in the last digits; a wrong scale or channel moves logits by 0.1 and more.
 _TOLERANCE: Final = 2e-3
 
@@ -221,16 +220,16 @@ def _wrap(file: Path, model: onnx.ModelProto, contract: Contract, side: int) -> 
     constants: dict[str, npt.NDArray[Any]] = {
         "axis": np.array([1]),
         "factors": np.array([1, 1, factor, factor], np.float32),
-        "scale": np.array(put.scale, np.float32),
-        "offset": np.array(put.offset, np.float32),
+        "scale": put.per_channel()[0],
+        "offset": put.per_channel()[1],
     }
     nodes = [
         helper.make_node("Cast", ["crop"], ["pixels"], "cast", to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["pixels", "axis"], ["plane"], "to_plane"),
         helper.make_node("Resize", ["plane", "", "factors"], ["resized"], "resize", mode="linear"),
+        # One plane times (1, channels, 1, 1): the channels come of it.
         helper.make_node("Mul", ["resized", "scale"], ["scaled"], "scaling"),
-        helper.make_node("Add", ["scaled", "offset"], ["normal"], "offsetting"),
-        helper.make_node("Concat", ["normal"] * put.channels, ["channels"], "repeat", axis=1),
+        helper.make_node("Add", ["scaled", "offset"], ["channels"], "offsetting"),
     ]
     if put.layout == "NHWC":
         nodes.append(helper.make_node("Transpose", ["channels"], ["face"], "to_nhwc", perm=[0, 2, 3, 1]))
@@ -241,7 +240,7 @@ def _wrap(file: Path, model: onnx.ModelProto, contract: Contract, side: int) -> 
     crop: list[Any] = ["batch", side, side]
     before = _model(nodes, constants, ("crop", TensorProto.UINT8, crop), ("face", face), opsets)
     if given.values == "probabilities":
-        floor = {"floor": np.array(_LEAST_PROBABILITY, np.float32)}
+        floor = {"floor": np.array(LEAST_PROBABILITY, np.float32)}
         tail = [
             helper.make_node("Max", ["values", "floor"], ["positive"], "floor_probabilities"),
             helper.make_node("Log", ["positive"], ["logits"], "to_logits"),
@@ -309,7 +308,7 @@ def _check_parity(
         def of_original(crops: Image) -> Logits:
             (values,) = session.run([result], {entry: prepare(crops, contract.input)})
             is_logits = contract.output.values == "logits"
-            return np.asarray(values if is_logits else np.log(np.maximum(values, _LEAST_PROBABILITY)))
+            return np.asarray(values if is_logits else np.log(np.maximum(values, LEAST_PROBABILITY)))
 
         hops: tuple[tuple[str, Callable[[Image], Logits], Callable[[Image], Logits]], ...] = (
             ("original → onnxruntime", of_original, lambda crops: _run(network, {"crop": crops})),
@@ -344,12 +343,12 @@ def prepare(crops: Image, wanted: InputContract) -> npt.NDArray[np.float32]:
     faces = np.stack(
         [cv2.resize(crop.astype(np.float32), side, interpolation=cv2.INTER_LINEAR) for crop in crops]
     )
-    values = (np.float32(wanted.scale) * faces + np.float32(wanted.offset)).astype(np.float32)
-    return np.repeat(
-        np.expand_dims(values, 1 if wanted.layout == "NCHW" else -1),
-        wanted.channels,
-        1 if wanted.layout == "NCHW" else -1,
-    )
+    planes = np.repeat(faces[:, np.newaxis], wanted.channels, axis=1)
+    for channel, (scale, offset) in enumerate(
+        zip(*(value.ravel() for value in wanted.per_channel()), strict=True)
+    ):
+        planes[:, channel] = scale * planes[:, channel] + offset
+    return np.ascontiguousarray(planes if wanted.layout == "NCHW" else np.moveaxis(planes, 1, -1))
 
 
 def _run(network: Path, inputs: dict[str, Image]) -> Logits:
@@ -391,6 +390,7 @@ def _architecture(file: Path, model: onnx.ModelProto, contract: Contract) -> Arc
 def _provenance(file: Path, contract: Contract) -> dict[str, str]:
     facts = {
         "trained_on": contract.trained_on,
+        "export_command": f"roomtone export adopt {file.name} --contract {contract.name}.toml --out bundles/raw",
         "adopted_from": file.name,
         "adopted_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "contract": contract.model_dump_json(),

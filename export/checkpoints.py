@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,6 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edge_runtime.errors import RoomtoneError
+
+_STATE_KEYS: Final = ("state_dict", "model_state_dict", "model")
+_REFUSED_GLOBAL: Final = re.compile(r"GLOBAL (\S+)")
 
 
 class CheckpointError(RoomtoneError):
@@ -95,8 +99,53 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(weights, facts)
 
 
-def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
+def load_foreign(path: Path) -> Checkpoint:
+    """Reads somebody else's weights: safetensors, or a state dict of `torch.save` that holds tensors alone.
+
+    A state dict may lie in a training checkpoint, as `state_dict`, `model_state_dict` or `model`.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, or a pickle that holds more than tensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(path, "no such file")
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:] == b"{":  # after the length of its JSON header
+        return load_checkpoint(path)
+    hint = "save the weights alone: safetensors.torch.save_model(network, …), or torch.save(network.state_dict(), …)"
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as exc:
+        refused = _REFUSED_GLOBAL.search(str(exc))
+        problem = (
+            f"is a pickle that would run code when it is opened ({refused.group(1)}); it was not opened"
+            if refused is not None
+            else f"cannot be read as weights: {str(exc).partition('. ')[0] or type(exc).__name__}"
+        )
+        raise CheckpointError(path, problem, hint=hint) from exc
+    if isinstance(found, dict):
+        inner = [found[key] for key in _STATE_KEYS if isinstance(found.get(key), dict)]
+        found = inner[0] if len(inner) == 1 else found
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise CheckpointError(path, "holds no state dict: not every entry is a tensor", hint=hint)
+    return Checkpoint({str(name): tensor for name, tensor in found.items()}, {})
+
+
+def load_weights(
+    network: nn.Module,
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    hint: str = "name the architecture it was trained as",
+) -> None:
     """Fills a network strictly: every tensor has its place and every place its tensor.
+
+    Args:
+        network: to be filled.
+        checkpoint: as read from `path`.
+        path: for errors.
+        hint: what to do when they do not fit.
 
     Raises:
         CheckpointError: keys or shapes differ; the message names them.
@@ -118,7 +167,19 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path) -> None
         raise CheckpointError(
             path,
             f"is not of this network: {'; '.join(problems)}",
-            hint="name the architecture it was trained as",
+            hint=_prefix_hint(missing, extra) or hint,
         )
     with torch.no_grad():
         network.load_state_dict(checkpoint.weights, strict=True)
+
+
+def _prefix_hint(missing: list[str], extra: list[str]) -> str:
+    """Wrappers (DataParallel, Lightning, torch.compile) put a word before every name."""
+    prefix = next(
+        (name.removesuffix(missing[0]) for name in extra if missing and name.endswith(missing[0])), ""
+    )
+    if prefix and all(name.startswith(prefix) for name in extra):
+        return (
+            f"its names begin with {prefix!r}, as a wrapper leaves them: save the inner network's state dict"
+        )
+    return ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -23,6 +25,7 @@ from export.training.augmentation import Augmentation
 from export.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from export.deployable import Request
     from export.pipeline import ExportResult
     from export.training.datasets import TrainingFaces
     from export.training.progress import EpochResult
@@ -284,13 +287,28 @@ def _tell_left_out(progress: Progress, sets: dict[str, LabelledFaces]) -> None:
 
 @export_app.command("network")
 def export(
-    architecture: Annotated[
-        str, typer.Argument(metavar="ARCH", help=f"the checkpoint's own: {_ARCHITECTURES}")
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARCH|MODULE:FACTORY",
+            help=f"the checkpoint's own: {_ARCHITECTURES}; or what makes your own nn.Module, such as my_net:build",
+        ),
     ],
-    checkpoint: Annotated[Path, typer.Option(help="checkpoint.safetensors of `roomtone train`")],
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            help="of `roomtone train`; of a factory: .safetensors, or torch.save(network.state_dict())"
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="folder of the bundle; must not exist yet")],
-    name: Annotated[str, typer.Option(help="of the bundle, [a-z0-9-]")] = "default",
-    version: Annotated[str, typer.Option(help="of the bundle, three numbers")] = "0.1.0",
+    contract: Annotated[
+        Path | None,
+        typer.Option(help="of a factory: what goes in and comes out, .toml; see docs/models.md"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="of the bundle, [a-z0-9-]; default when absent")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="of the bundle, three numbers; 0.1.0 when absent")
+    ] = None,
     trained_on: Annotated[
         str | None,
         typer.Option(help="what the training data is, for the model card; FER2013's note when absent"),
@@ -298,16 +316,18 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="replace the bundle that is there")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
 ) -> None:
-    """Turns a trained network into a bundle that is proven to give the same logits in every engine.
+    r"""Turns a trained network into a bundle that is proven to give the same logits in every engine.
 
+    \b
     roomtone export hafnet_half --checkpoint runs/first/checkpoint.safetensors --out bundles/first
+    roomtone export my_net:build --checkpoint my_net.safetensors --contract my_net.toml --out bundles/mine
     """
-    from export.pipeline import STEPS, ExportRequest, Step, export_bundle
+    from export.pipeline import STEPS, Step, export_bundle
 
+    request = _request(network, checkpoint, out, contract, name, version, trained_on, force=force)
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         for chatty in ("onnx_ir", "onnxscript"):  # each graph pass reports itself at INFO
             logging.getLogger(chatty).setLevel(logging.WARNING)
-    request = ExportRequest(architecture, checkpoint, out, name, version, force, trained_on)
     with work_progress() as progress:
         task = progress.add_task("export", total=len(STEPS), note="")
         started = itertools.count()
@@ -315,7 +335,8 @@ def export(
         def on_step(step: Step) -> None:
             progress.update(task, completed=next(started), note=f"{step.name}: {step.ensures}")
 
-        result = export_bundle(request, on_step)
+        with _current_folder_importable():
+            result = export_bundle(request, on_step)
         progress.update(task, completed=len(STEPS), note="")
     if as_json:
         typer.echo(json.dumps(_export_facts(result), indent=2))
@@ -336,6 +357,53 @@ def export(
             f"verified  {check.report.backend} {check.report.precision}: "
             f"golden outputs within {check.golden_difference:.2g}"
         )
+
+
+def _request(
+    network: str,
+    checkpoint: Path,
+    out: Path,
+    contract: Path | None,
+    name: str | None,
+    version: str | None,
+    trained_on: str | None,
+    *,
+    force: bool,
+) -> Request:
+    """A factory brings a contract, which says the rest; an architecture of ours brings none."""
+    if ":" not in network:
+        if contract is not None:
+            problem = f"{network} has a contract of its own; one is given for MODULE:FACTORY alone"
+            raise ConfigurationError("the command line", [Fault("--contract", problem)])
+        from export.trained import ExportRequest
+
+        return ExportRequest(
+            network, checkpoint, out, name or "default", version or "0.1.0", force, trained_on
+        )
+    given = {"--name": name, "--version": version, "--trained-on": trained_on}
+    faults = [Fault(option, "stands in the contract") for option, value in given.items() if value is not None]
+    if contract is None:
+        faults.append(Fault("--contract", "is needed with a factory: labels, size, channels and scale"))
+    if contract is None or faults:
+        raise ConfigurationError(
+            "the command line",
+            faults,
+            hint="docs/models.md, “Your own network”, has a contract to begin with",
+        )
+    from export.factory import FactoryRequest
+
+    return FactoryRequest(network, checkpoint, contract, out, force)
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    """As `python -m` has it; an installed command does not."""
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 @export_app.command("adopt")

@@ -18,11 +18,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_runtime.errors import ConfigurationError, Fault
+
+LEAST_PROBABILITY: Final = 1e-12  # before its logarithm is taken
+_PerChannel = float | tuple[float, float, float]
 
 
 class _Part(BaseModel):
@@ -30,14 +35,32 @@ class _Part(BaseModel):
 
 
 class InputContract(_Part):
-    """How the network wants a face: a square of grey values, repeated over the channels."""
+    """How the network wants a face: a square of grey values, repeated over the channels.
+
+    A channel's value is scale × pixel + offset, pixels 0 … 255. ImageNet's usual normalisation, (pixel / 255 − mean) /
+    std, is so scale = 1 / (255 × std) and offset = −mean / std, three numbers each.
+    """
 
     tensor: str | None = None
     size_px: int = Field(ge=8, le=1024)
     channels: Literal[1, 3] = 1
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: _PerChannel = 1.0
+    offset: _PerChannel = 0.0
+
+    @model_validator(mode="after")
+    def _has_as_many_channels(self) -> InputContract:
+        if self.channels == 1 and any(isinstance(value, tuple) for value in (self.scale, self.offset)):
+            raise ValueError("three values in scale or offset need channels = 3")
+        return self
+
+    def per_channel(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Scale and offset as (1, channels, 1, 1) each."""
+        scale, offset = (
+            np.broadcast_to(np.asarray(value, np.float32), self.channels).reshape(1, -1, 1, 1).copy()
+            for value in (self.scale, self.offset)
+        )
+        return scale, offset
 
 
 class OutputContract(_Part):
@@ -45,6 +68,16 @@ class OutputContract(_Part):
 
     tensor: str | None = None
     values: Literal["logits", "probabilities"] = "logits"
+
+    def fault_of(self, values: npt.NDArray[Any]) -> str | None:
+        """What speaks against `values`, by (N, K) outputs of the network itself; None when they fit."""
+        sums = values.sum(axis=1)
+        look_like_shares = bool((values >= 0).all() and np.allclose(sums, 1, atol=1e-3))
+        if self.values == "probabilities" and not look_like_shares:
+            return f"the contract says probabilities, but the outputs for one face sum to {sums[0]:.3g}"
+        if self.values == "logits" and look_like_shares:
+            return "the contract says logits, but the outputs are probabilities: each row sums to 1"
+        return None
 
 
 class Contract(_Part):

@@ -8,11 +8,13 @@ all weights in the one file.
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,9 +25,30 @@ import onnx_ir
 import torch
 from onnx_ir.passes import common as passes
 
+from edge_runtime.errors import RoomtoneError
 from export.deploy import DeployedNetwork
 
 OPSET: Final = 20  # what torch's exporter writes of itself; ONNX Runtime ≥ 1.17 and OpenVINO ≥ 2024.1 read it
+
+_NO_OPERATOR: Final = re.compile(r"No ONNX function found for <OpOverload\(op='([^']+)'")
+_USER_LINE: Final = re.compile(r'raised this error:\s+File "([^"]+)", line (\d+).*\n\s*(.+)')
+# What torch tells of its own inside, graph by graph, beside the exception that says the same.
+_CHATTY: Final = (
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._dynamo",
+    "torch._export.non_strict_utils",
+    "torch.export",
+)
+
+
+class GraphError(RoomtoneError):
+    """A network that has no ONNX form with any batch; the message names the operator, or the line of its code."""
+
+    exit_code = 15
+
+    def __init__(self, problem: str, *, hint: str) -> None:
+        self.problem = problem
+        super().__init__(problem, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +78,27 @@ def write_onnx(
         metadata: goes into the model's `metadata_props`.
 
     Raises:
-        torch.onnx.OnnxExporterError: an operator of the network has no ONNX form.
+        GraphError: an operator of the network has no ONNX form, its path depends on values, or its batch is fixed.
         onnx.checker.ValidationError: the exporter wrote a graph that contradicts itself.
     """
     # Two rows: the exporter takes an example's batch of one for a constant.
     example = network.made_of(np.zeros((2, size_px, size_px), np.uint8))
     batch = torch.export.Dim("batch", min=1)
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            network,
-            example,
-            dynamo=True,
-            optimize=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=list(network.inputs),
-            output_names=list(network.outputs),
-            dynamic_shapes=(tuple({0: batch} for _ in example),),
-        )
+    try:
+        with _quiet_exporter():
+            program = torch.onnx.export(
+                network,
+                example,
+                dynamo=True,
+                optimize=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=list(network.inputs),
+                output_names=list(network.outputs),
+                dynamic_shapes=(tuple({0: batch} for _ in example),),
+            )
+    except torch.onnx.errors.OnnxExporterError as exc:
+        raise _explained(exc) from exc
     if program is None:
         raise TypeError("torch.onnx.export returned no program")
     model = program.model
@@ -81,10 +107,42 @@ def write_onnx(
     model.metadata_props.update(metadata)
     proto = onnx_ir.serde.serialize_model(model)
     onnx.checker.check_model(proto, full_check=True)
+    _check_batch(proto)
     data = proto.SerializeToString(deterministic=True)
     path.write_bytes(data)
     operators = Counter(node.op_type for node in proto.graph.node)
     return GraphFacts(proto.opset_import[0].version, len(data), dict(operators.most_common()))
+
+
+def _explained(error: Exception) -> GraphError:
+    """Torch's own account has a page of advice for people who write exporters; this is for who wrote the network."""
+    text = str(error)
+    if (operator := _NO_OPERATOR.search(text)) is not None:
+        return GraphError(
+            f"the operator {operator[1]} has no ONNX form",
+            hint="write the network without it, or with others",
+        )
+    if (place := _USER_LINE.search(text)) is not None:
+        return GraphError(
+            f"its path depends on what it sees: {Path(place[1]).name}, line {place[2]}: {place[3].strip()}",
+            hint="an `if` or a loop over values of a tensor cannot be exported: torch.where chooses value by value",
+        )
+    _, _, summary = text.partition("## Exception summary")
+    return GraphError(
+        f"torch cannot export it: {(summary or text).strip().partition(chr(10))[0]}",
+        hint="the step requires a network whose operators ONNX has, with any batch; roomtone --verbose says more",
+    )
+
+
+def _check_batch(proto: onnx.ModelProto) -> None:
+    """Torch falls back to the example's own batch where the network's code insists on one."""
+    for tensor in (*proto.graph.input, *proto.graph.output):
+        first = tensor.type.tensor_type.shape.dim[0]
+        if not first.dim_param:
+            raise GraphError(
+                f"its code fixes the batch: {tensor.name} came out for {first.dim_value} faces alone",
+                hint="take out loops over the batch and reshapes by a constant; -1 stands for the batch",
+            )
 
 
 @contextmanager
@@ -96,8 +154,15 @@ def _quiet_exporter() -> Iterator[None]:
         return "torchvision is not installed" not in record.getMessage()
 
     registration.addFilter(is_of_interest)
+    inner = {name: logging.getLogger(name) for name in _CHATTY}
+    levels = {name: logger.level for name, logger in inner.items()}
+    silent: AbstractContextManager[object] = nullcontext()
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        for logger in inner.values():
+            logger.setLevel(logging.CRITICAL)
+        silent = redirect_stderr(io.StringIO())  # torch.export prints the graph as far as it came
     try:
-        with warnings.catch_warnings():
+        with silent, warnings.catch_warnings():
             # torch 2.13 copies its own deprecated LeafSpec while it decomposes a program.
             warnings.filterwarnings(
                 "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
@@ -107,3 +172,5 @@ def _quiet_exporter() -> Iterator[None]:
             yield
     finally:
         registration.removeFilter(is_of_interest)
+        for name, logger in inner.items():
+            logger.setLevel(levels[name])

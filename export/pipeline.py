@@ -1,6 +1,6 @@
-"""The export: from a checkpoint to a verified bundle, in steps that state what they require and ensure.
+"""The export: from a network to a verified bundle, in steps that state what they require and ensure.
 
-    checkpoint → network → ONNX file → parity → golden outputs → model card, manifest → opened as a device
+    checkpoint → deployed network → ONNX file → parity → golden outputs → model card, manifest → opened as a device
     opens it
 
 A step that breaks is named in the error. The bundle is written whole or not at all.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -27,28 +27,21 @@ from edge_runtime.bundle_writing import (
     write_manifest,
 )
 from edge_runtime.config import InferenceSection
-from edge_runtime.errors import ConfigurationError, RoomtoneError
-from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
+from edge_runtime.errors import RoomtoneError
+from edge_runtime.faces.alignment import AlignmentTemplate
 from edge_runtime.features import FEATURE_LENGTHS
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
-from export.architectures import ARCHITECTURES, check_architecture, configure
-from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, load_weights
 from export.cost import measure_cost
-from export.deploy import OUTPUT_COLUMNS, DeployedNetwork
+from export.deploy import OUTPUT_COLUMNS, check_deployed
+from export.deployable import Deployable, Request
 from export.golden import make_golden
 from export.onnx_graph import GraphFacts, write_onnx
 from export.parity import ParityResult, check_parity
 from export.probes import face_crops, noise_crops
-from export.provenance import collect_provenance, data_note, recipe_digest
-from export.taxonomy import labels_of
-from export.training.recipe import Recipe
 
 MODEL_FILE: Final = "model.fp32.onnx"
-READABLE_WIDTH_PX: Final = (
-    32  # of the face itself: FER2013's faces are about 40 px wide, and their detail is less
-)
 # Best first: what every device has, then the faster ones of `roomtone[openvino]`. All read the same file.
 VARIANTS: Final = (
     Variant(backend="onnxruntime", precision="fp32", file=MODEL_FILE),
@@ -56,6 +49,7 @@ VARIANTS: Final = (
     Variant(backend="openvino", precision="bf16", file=MODEL_FILE),
 )
 _PROBES, _PROBE_SEED = 16, 5
+_DEPLOY_FACES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +66,13 @@ STEPS: Final = {
     for step in (
         Step(
             "checkpoint",
-            "a .safetensors file of `roomtone train`",
-            "a network of that architecture with its weights",
+            "weights of exactly this network, in a file that runs no code",
+            "the network with its weights, in evaluation mode",
+        ),
+        Step(
+            "deploy",
+            "a network that takes any batch of faces",
+            "uint8 crops in, one finite float32 logit for each label out; the same twice, alone and in a batch",
         ),
         Step(
             "graph",
@@ -102,28 +101,6 @@ class ExportStepError(RoomtoneError):
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What to export.
-
-    Attributes:
-        architecture: a name of `export.architectures.ARCHITECTURES`; must be the checkpoint's own.
-        checkpoint: of `roomtone train`.
-        out: the bundle to be.
-        name, version: of the bundle.
-        force: replaces a bundle that is there.
-        trained_on: the data, for provenance and model card; None is FER2013.
-    """
-
-    architecture: str
-    checkpoint: Path
-    out: Path
-    name: str = "default"
-    version: str = "0.1.0"
-    force: bool = False
-    trained_on: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class VariantCheck:
     """One variant as it ran here: the engine's own report, and the largest difference of a golden logit."""
 
@@ -141,18 +118,7 @@ class ExportResult:
     variants: list[VariantCheck]
 
 
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    checkpoint: Checkpoint
-    recipe: Recipe
-    template: AlignmentTemplate
-    label_names: list[str]
-    network: DeployedNetwork
-
-
-def export_bundle(
-    request: ExportRequest, on_step: Callable[[Step], None] = lambda step: None
-) -> ExportResult:
+def export_bundle(request: Request, on_step: Callable[[Step], None] = lambda step: None) -> ExportResult:
     """Makes a bundle.
 
     Args:
@@ -174,71 +140,33 @@ def export_bundle(
 
     check_target(request.out, force=request.force)
     with step("checkpoint"):
-        trained = read_trained(request.architecture, request.checkpoint)
+        source = request.read()
+    with step("deploy"):
+        check_deployed(
+            source.network,
+            source.architecture,
+            face_crops(_DEPLOY_FACES, source.template, np.random.default_rng(_PROBE_SEED)),
+            len(source.labels),
+        )
     with new_bundle(request.out, force=request.force) as folder:
         with step("graph"):
             graph = write_onnx(
-                trained.network,
+                source.network,
                 folder / MODEL_FILE,
-                size_px=trained.template.size_px,
-                metadata={
-                    "name": request.name,
-                    "labels": " ".join(trained.label_names),
-                    "recipe_sha256": recipe_digest(trained.recipe),
-                },
+                size_px=source.template.size_px,
+                metadata=_metadata(source),
             )
         with step("parity"):
-            parity = check_parity(trained.network, folder / MODEL_FILE, probe_crops(trained.template))
+            parity = check_parity(source.network, folder / MODEL_FILE, probe_crops(source.template))
         with step("golden"):
-            write_golden(make_golden(trained.network, trained.template), folder / GOLDEN)
+            write_golden(make_golden(source.network, source.template), folder / GOLDEN)
         with step("manifest"):
-            manifest = _manifest(request, trained, folder)
+            manifest = _manifest(source, folder)
             (folder / CARD).write_text(render_card(manifest), encoding="utf-8")
             write_manifest(folder, manifest.model_copy(update={"files": digests(folder)}))
         with step("verify"):
             variants = verify_variants(open_bundle(folder))
     return ExportResult(open_bundle(request.out), graph, parity, variants)
-
-
-def read_trained(architecture: str, file: Path) -> _Trained:
-    """A checkpoint as a network that is ready to be exported.
-
-    Raises:
-        CheckpointError: it cannot be read, records no recipe, or is another network's.
-        ConfigurationError: no architecture of this name.
-    """
-    check_architecture(architecture)
-    checkpoint = load_checkpoint(file)
-    recipe, label_names = _recipe_and_labels(checkpoint, file)
-    if architecture in ARCHITECTURES and recipe.architecture != architecture:
-        raise CheckpointError(
-            file,
-            f"was trained as {recipe.architecture}, not as {architecture}",
-            hint=f"export it as {recipe.architecture}",
-        )
-    config = configure(architecture, len(label_names), recipe.changes)
-    network = config.network()
-    load_weights(network, checkpoint, file)
-    return _Trained(
-        checkpoint,
-        recipe,
-        TEMPLATES[recipe.template],
-        label_names,
-        DeployedNetwork(network, config.inputs, config.outputs).eval(),
-    )
-
-
-def _recipe_and_labels(checkpoint: Checkpoint, file: Path) -> tuple[Recipe, list[str]]:
-    try:
-        recipe = Recipe.from_json(checkpoint.facts["recipe"])
-        labels: Any = checkpoint.facts["labels"]
-    except (KeyError, TypeError, ConfigurationError) as exc:
-        raise CheckpointError(
-            file,
-            f"records no recipe and labels that this roomtone can read: {exc}",
-            hint="train with `roomtone train`",
-        ) from exc
-    return recipe, [str(label) for label in labels]
 
 
 def probe_crops(template: AlignmentTemplate) -> dict[str, Image]:
@@ -250,34 +178,40 @@ def probe_crops(template: AlignmentTemplate) -> dict[str, Image]:
     }
 
 
-def _manifest(request: ExportRequest, trained: _Trained, folder: Path) -> Manifest:
-    template = trained.template
+def _metadata(source: Deployable) -> dict[str, str]:
+    """What a network file says of itself, wherever it is found without its bundle; labels hold no spaces."""
+    digests_ = {key: value for key, value in source.provenance.items() if key.endswith("_sha256")}
+    return {
+        "name": source.name,
+        "version": source.version,
+        "architecture": source.architecture,
+        "labels": " ".join(label.name for label in source.labels),
+        "alignment": f"{source.template.name}, {source.template.size_px} px",
+    } | digests_
+
+
+def _manifest(source: Deployable, folder: Path) -> Manifest:
+    template = source.template
     size = template.size_px
-    cost = measure_cost(trained.network, *trained.network.made_of(np.zeros((1, size, size), np.uint8)))
+    cost = measure_cost(source.network, *source.network.made_of(np.zeros((1, size, size), np.uint8)))
     return Manifest(
         schema_id="roomtone-bundle/1",
-        name=request.name,
-        version=request.version,
+        name=source.name,
+        version=source.version,
         architecture=Architecture(
-            name=request.architecture, parameters=cost.parameters, multiply_adds=cost.multiply_adds
+            name=source.architecture, parameters=cost.parameters, multiply_adds=cost.multiply_adds
         ),
-        labels=labels_of(trained.label_names, request.checkpoint),
-        inputs=tuple(_input(kind, size) for kind in trained.network.inputs),
-        outputs=tuple(_output(kind, len(trained.label_names)) for kind in trained.network.outputs),
+        labels=source.labels,
+        inputs=tuple(_input(kind, size) for kind in source.network.inputs),
+        outputs=tuple(_output(kind, len(source.labels)) for kind in source.network.outputs),
         alignment=Alignment(
             name=template.name, size_px=size, pupil_x_px=template.pupil_x_px, pupil_y_px=template.pupil_y_px
         ),
-        readable_width_px=READABLE_WIDTH_PX,
+        readable_width_px=source.readable_width_px,
         temperature=1.0,
         variants=VARIANTS,
         files=digests(folder),
-        provenance=collect_provenance(
-            trained.recipe,
-            trained.checkpoint,
-            request.checkpoint,
-            name=request.name,
-            trained_on=request.trained_on or data_note(trained.recipe),
-        ),
+        provenance=dict(source.provenance),
     )
 
 

@@ -26,7 +26,7 @@ FERPLUS_NOTE: Final = (
     "image."
 )
 _RANDOM: Final = "random weights"
-_TOOLS: Final = ("roomtone", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "numpy")
+TOOLS: Final = ("roomtone", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "numpy")
 
 
 def recipe_json(recipe: Recipe) -> str:
@@ -68,7 +68,7 @@ def collect_provenance(
         "trained_with": f"torch {checkpoint.facts.get('torch', 'not recorded')}",
         "python": platform.python_version(),
     }
-    facts |= {tool: version(tool) for tool in _TOOLS}
+    facts |= {tool: version(tool) for tool in TOOLS}
     if (commit := source_commit()) is not None:
         facts["commit"] = commit
     return facts

@@ -10,7 +10,8 @@ from edge_runtime.config import InferenceSection
 from edge_runtime.inference.opening import open_engine
 from export.architectures import ARCHITECTURES
 from export.architectures.fusion import FusionConfig, scale_to_unit
-from export.pipeline import ExportRequest, export_bundle
+from export.pipeline import export_bundle
+from export.trained import ExportRequest
 from export.training.recipe import Recipe
 from export.training.trainer import Trainer
 

@@ -11,7 +11,8 @@ from edge_runtime.faces.precut import align_precut
 from export.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from export.deploy import DeployedNetwork, network_inputs
 from export.parity import torch_logits
-from export.pipeline import ExportRequest, export_bundle
+from export.pipeline import export_bundle
+from export.trained import ExportRequest
 from export.training.recipe import Recipe
 from export.training.starting import start_from
 from export.training.trainer import Trainer
