@@ -9,6 +9,7 @@ In the order in which data flows:
     room/        smoothing, windows, privacy                      → RoomWindow, ProtectedWindow
     publishing/  payloads, outbox, MQTT client                    → the broker
     agent.py     the loop that joins them; cli.py and commands/ the command
+    cameras.py   several of them on one board
 
 Around the loop: `updates/` brings new bundles, `provisioning/` sets a device up and says what is wrong with it,
 `survey/` judges a camera's place, `profiling/` and `profiler/` tell where the time goes. On a server: `history/` keeps

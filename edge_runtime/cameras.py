@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -176,6 +177,7 @@ class _Seat:
         """Keeps an agent at work."""
         is_going_on = True
         while is_going_on:
+            began_s = time.monotonic()
             try:
                 is_going_on = self._run_agent(until_end)
             except BrokenPipeError as exc:
@@ -186,6 +188,8 @@ class _Seat:
                 if until_end:
                     self.failure = exc
                     return
+                if time.monotonic() - began_s > _MOST_PAUSE_S:
+                    self._backoff.reset()  # it was well for a while
                 is_going_on = not self._stopping.wait(self._backoff.next_pause_s())
 
     def _run_agent(self, until_end: bool) -> bool:
@@ -201,7 +205,6 @@ class _Seat:
                 self.summary = agent.run(until_end=until_end)
         finally:
             self._agent = None
-        self._backoff.reset()
         if agent.next_config is None:
             return False
         self._config = agent.next_config

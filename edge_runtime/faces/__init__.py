@@ -2,7 +2,7 @@
 
     view.py        a frame and its grey images, each made once
     detection.py   Haar cascades and YuNet over the whole frame
-    scanning.py    the scan's own thread
+    scanning.py    the scan thread, which cameras may share
     following.py   optical flow and local search between scans
     tracking.py    which box is whose
     finder.py      the policy that joins these                         → Faces

@@ -8,6 +8,7 @@
     trials.py               all variants of a bundle tried on this CPU
     speed.py                engines against each other, in turns
     tuning.py               the choice that was measured on this board
+    shared_engine.py        one engine for the cameras of a board, batches across them
     classifier.py           crops → calibrated probabilities, in batches
 
 In use:

@@ -276,7 +276,7 @@ def test_cameras_that_wait_for_the_same_slow_engine_are_served_alike(
     with Cameras(reads(*rooms)) as cameras:
         (engine,) = slow_engine
         engine.takes_s = 0.25
-        threading.Timer(8.0, cameras.stop).start()
+        threading.Timer(6.0, cameras.stop).start()
         summaries = cameras.run()
     served = [summary.classified for summary in summaries.values()]
     assert min(served) > 0
