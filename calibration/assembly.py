@@ -31,11 +31,18 @@ _LEAST_TOLERANCE_OF_LARGEST: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """Where calibration crops come from: a file that was chosen before, or a fresh choice from the training split."""
+    """Where calibration crops come from: a file that was chosen before, or a fresh choice from the training split.
+
+    Attributes:
+        file: that was chosen before; None for a fresh choice.
+        per_class, seed: of a fresh choice.
+        state: where the key of a sealed file lies; see `load_samples`.
+    """
 
     file: Path | None = None
     per_class: int = PER_CLASS
     seed: int = 0
+    state: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ def _samples(
     bundle: Bundle, data: Path, request: SampleRequest, labelling: str, on_progress: OnProgress
 ) -> CalibrationSet:
     if request.file is not None:
-        return load_samples(request.file, bundle)
+        return load_samples(request.file, bundle, request.state)
     return choose_samples(
         data,
         bundle,

@@ -28,7 +28,7 @@ from edge_runtime.config import InferenceSection
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import default_split
 from edge_runtime.inference.opening import open_engine
-from edge_runtime.state_directory import state_directory
+from edge_runtime.updates.starting import cli_state_directory
 
 _LISTED: Final = 10  # unreadable files that are named
 evaluate_app = typer.Typer()
@@ -212,7 +212,7 @@ def calibrate_command(
                     saturation_safe,
                     compare_defaults,
                 ),
-                samples=SampleRequest(samples, per_class, seed),
+                samples=SampleRequest(samples, per_class, seed, cli_state_directory()),
                 split=split,
                 labelling=labels,
                 cache=cache,
@@ -222,7 +222,7 @@ def calibrate_command(
             )
         written, found, facts = proven.bundle, proven.calibration, proven.to_json()
         if samples is not None and not keep_samples and proven.quantization.samples.facts.is_private:
-            forget(samples, state_directory())
+            forget(samples, cli_state_directory())
             typer.echo(f"roomtone: {samples} and its key are deleted", err=True)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -357,7 +357,7 @@ def camera_command(
             on_progress=_Bars(progress),
         )
         chosen = samples.chosen()
-    save_samples(chosen, out, state_directory())
+    save_samples(chosen, out, cli_state_directory())
     _print_samples(chosen, out, as_json=as_json)
 
 

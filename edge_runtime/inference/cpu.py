@@ -18,6 +18,13 @@ _KNOWN: Final = (
     ("asimddp", "NEON dot product"),
     ("asimd", "NEON"),
 )
+# x86 whose products of bytes are added in 16 bits, and end at 32767 (VPMADDUBSW).
+_SATURATING: Final = frozenset({"AVX-512", "AVX2", "AVX"})
+
+
+def sums_saturate(instructions: str) -> bool:
+    """Whether INT8 sums saturate with these widest instructions, as `instruction_set` names them."""
+    return instructions in _SATURATING
 
 
 def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -1,6 +1,8 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from calibration_parts import FacesFile
 from typer.testing import CliRunner
@@ -141,3 +143,39 @@ def test_samples_refuses_what_it_must_not_do(
     with pytest.raises(ConfigurationError, match=problem):
         run.invoke(calibrate_app, [*arguments, *more], catch_exceptions=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def one_class(faces: FacesFile, path: Path, splits: tuple[int, ...]) -> None:
+    """The faces without those of these splits that are not of the first class."""
+    keep = (faces.labels == 0) | ~np.isin(faces.split, splits)
+    np.savez(path, images=faces.images[keep], labels=faces.labels[keep], split=faces.split[keep])
+
+
+def cut_short(faces: FacesFile, path: Path, splits: tuple[int, ...]) -> None:
+    path.write_bytes(faces.path.read_bytes()[:20_000])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "splits", "error", "problem"),
+    [
+        (cut_short, (), ConfigurationError, "cannot be read as .npz"),
+        (one_class, (0,), ConfigurationError, "usable calibration images of angry only"),
+        (one_class, (2,), QuantizationGuardError, "all 12 held-out images are angry"),
+    ],
+    ids=["cut short", "one class to calibrate on", "one class to judge on"],
+)
+def test_data_that_nothing_can_be_proven_on_is_refused_and_nothing_is_written(
+    spoil: Callable[[FacesFile, Path, tuple[int, ...]], None],
+    splits: tuple[int, ...],
+    error: type[Exception],
+    problem: str,
+    bundle: Bundle,
+    faces_file: FacesFile,
+    tmp_path: Path,
+) -> None:
+    data, out = tmp_path / "faces.npz", tmp_path / "out"
+    spoil(faces_file, data, splits)
+    arguments = [str(bundle.folder), "--data", str(data), "--out", str(out), "--per-class", "4"]
+    with pytest.raises(error, match=problem):
+        run.invoke(calibrate_app, arguments, catch_exceptions=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.npz"]

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -86,6 +87,42 @@ def test_a_variant_that_is_wrong_on_this_cpu_takes_no_part(tiny_bundle: Path, se
     seal_bundle(tiny_bundle)
     with pytest.raises(EngineError, match=r"no variant of tiny runs here: .*differs from the golden logits"):
         tune(open_bundle(tiny_bundle), [1], rounds=3)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "facts", "takes_part"),
+    [
+        ("AVX2", {"quantization": {"saturation_safe": False}}, False),
+        ("AVX2", {"quantization": {"saturation_safe": True}}, True),
+        ("AVX2", {}, False),
+        ("AVX-512 VNNI", {}, True),
+    ],
+    ids=["not quantized for it", "quantized for it", "nobody knows", "sums of 32 bits"],
+)
+def test_int8_takes_no_part_where_its_sums_saturate(
+    instructions: str,
+    facts: dict[str, object],
+    takes_part: bool,
+    tiny_bundle: Path,
+    tiny_network,
+    seal_bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    onnx.save(tiny_network.onnx(), tiny_bundle / "model.int8.onnx")
+    (tiny_bundle / "calibration.json").write_text(json.dumps(facts))
+    files = {"fp32": "model.fp32.onnx", "int8": "model.int8.onnx"}
+    seal_bundle(
+        tiny_bundle,
+        variants=[
+            {"backend": "onnxruntime", "precision": precision, "file": file}
+            for precision, file in files.items()
+        ],
+    )
+    monkeypatch.setattr(tuning, "instruction_set", lambda: instructions)
+    found = tune(open_bundle(tiny_bundle), [1], rounds=3)
+    (row,) = (row for row in found.measured if row.precision == "int8")
+    assert (row.ms_batch_8 is not None) == takes_part
+    assert takes_part or "sums saturate" in row.problem
 
 
 def test_twice_the_threads_must_pay() -> None:
