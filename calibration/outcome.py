@@ -144,7 +144,7 @@ class Quantization:
 def variant_name(variant: Variant) -> str:
     """For people and for reports."""
     name = f"{variant.backend} {variant.precision}"
-    return f"{name}, the tool's defaults" if is_default(variant) else name
+    return f"{name}, defaults" if is_default(variant) else name
 
 
 def _result_json(result: VariantResult) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def test_the_tools_defaults_are_judged_by_the_same_guard_and_never_offered(
     )
     judged = {result.name: result for result in proven.quantization.results}
     for tool in ("onnxruntime", "openvino"):
-        default = judged[f"{tool} int8, the tool's defaults"]
+        default = judged[f"{tool} int8, defaults"]
         assert default.verdict is not None
         assert default.verdict.accuracy.images == 84
         assert not default.is_offered
@@ -191,7 +191,7 @@ def test_the_tools_defaults_are_judged_by_the_same_guard_and_never_offered(
         "openvino/int8/model.xml",
     }
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "onnxruntime int8, the tool&#x27;s defaults" in page
+    assert "onnxruntime int8, defaults" in page
     assert "confusion_defaults.png" in page
 
 
