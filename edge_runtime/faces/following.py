@@ -21,7 +21,7 @@ _GRID: Final = (
     .reshape(-1, 2)
     .astype(np.float32)
 )
-_IMAGE: Final = (960, 2)  # flow works on the second octave of this width: 480 px
+_WIDTH_PX: Final = 960  # flow works on half of that, the scan's second octave; on smaller frames as they are
 _WINDOW: Final = (9, 9)
 _LEVELS: Final = 2  # motions up to 4 windows between two frames
 _MAX_ERROR: Final = 18.0  # mean grey difference of a followed patch: above, it is not the same thing any more
@@ -47,7 +47,9 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
     count = len(boxes_xyxy)
     if count == 0:
         return boxes_xyxy, np.zeros(0, np.bool_)
-    (image_before, scale), (image_now, _) = before.octaves(*_IMAGE)[-1], now.octaves(*_IMAGE)[-1]
+    octave = 1 if now.shape[1] >= _WIDTH_PX else 0
+    image_before, scale = before.octaves(_WIDTH_PX, octave + 1)[octave]
+    image_now, _ = now.octaves(_WIDTH_PX, octave + 1)[octave]
     side = boxes_xyxy[:, None, 2:] - boxes_xyxy[:, None, :2]
     points = boxes_xyxy[:, None, :2] + _GRID * side
     there, status, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # stub: None is not allowed
