@@ -1,4 +1,4 @@
-"""`roomtone bundle`: look into a model bundle, or verify it; the slots and keys are in modules of their own."""
+"""`roomtone bundle`: verify or tune a model bundle; looking into one, slots and keys are in modules of their own."""
 
 from __future__ import annotations
 
@@ -9,58 +9,19 @@ from typing import Annotated
 import typer
 
 from edge_runtime.bundle import default_bundle_path, open_bundle
-from edge_runtime.commands import bundle_slots, bundle_trust
+from edge_runtime.commands import bundle_show, bundle_slots, bundle_trust
 
 app = typer.Typer(
     add_completion=False,
     help="Look into model bundles, verify and sign them; install and activate them on this device.",
     no_args_is_help=True,
 )
-for part in (bundle_trust.app, bundle_slots.app):
+for part in (bundle_show.app, bundle_trust.app, bundle_slots.app):
     app.add_typer(part)
 _Folder = Annotated[
     Path | None, typer.Argument(metavar="DIR", help="bundle directory; the one that ships when absent")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="machine-readable")]
-
-
-@app.command()
-def show(folder: _Folder = None, as_json: _Json = False) -> None:
-    """Shows what a bundle is: network, labels, alignment, variants, measured quality.
-
-    roomtone bundle show
-    """
-    bundle = open_bundle(folder or default_bundle_path())
-    manifest = bundle.manifest
-    if as_json:
-        typer.echo(manifest.to_json(), nl=False)
-        return
-    network = manifest.architecture
-    typer.echo(f"{manifest.name} {manifest.version}   {bundle.folder}\ndigest      {bundle.digest}")
-    typer.echo(
-        f"network     {network.name}: {network.parameters / 1e6:.2f} M parameters, "
-        f"{network.multiply_adds / 1e6:.0f} M multiply–adds a face"
-    )
-    template = manifest.alignment
-    typer.echo(
-        f"alignment   {template.name}: pupils at ({template.pupil_x_px:g}, {template.pupil_y_px:g}) and "
-        f"({template.size_px - template.pupil_x_px:g}, {template.pupil_y_px:g}) of {template.size_px}"
-    )
-    typer.echo(
-        f"readable    from {manifest.readable_width_px} px of face width; temperature {manifest.temperature:.3f}"
-    )
-    for label in manifest.labels:
-        typer.echo(
-            f"  {label.name:<10} valence {label.valence:+.2f}  arousal {label.arousal:+.2f}  {label.reading}"
-        )
-    for variant in manifest.variants:
-        typer.echo(f"variant     {variant.backend} {variant.precision} ({variant.file})")
-    if (quality := manifest.quality) is not None:
-        typer.echo(
-            f"measured    {quality.accuracy:.1%} ({quality.accuracy_low:.1%} to {quality.accuracy_high:.1%}) on "
-            f"{quality.images} images of {quality.data}; macro-F1 {quality.macro_f1:.3f}, "
-            f"calibration error {quality.expected_calibration_error:.3f}"
-        )
 
 
 @app.command()
