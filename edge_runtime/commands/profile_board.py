@@ -57,7 +57,13 @@ def device(
         def step(what: str, done: int, total: int) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        perf = measure_device(opened, name=kind, config=settings, on_step=step)
+        try:
+            perf = measure_device(opened, name=kind, config=settings, on_step=step)
+        except KeyboardInterrupt:
+            typer.echo(
+                "roomtone: ended by hand; half a board's costs are of no use, nothing was written", err=True
+            )
+            raise typer.Exit(130) from None
     if as_json:
         typer.echo(perf.to_json(), nl=False)
     else:

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: a time line, percentiles, faces, threads, layers."""
+"""The report as one HTML file that needs nothing else: time line, percentiles, faces, threads, memory, layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_runtime.profiler.report import WAITING, Report
 from edge_runtime.profiling.recording import Span
 
 _WIDTH: Final = 1100  # px of all drawings
-_LEFT: Final = 150  # px for the names
+_LEFT: Final = 190  # px for the names
 _ROW: Final = 18  # px
 _LONGEST_S: Final = 2.0  # of the time line
 _COLOURS: Final = {
@@ -52,6 +52,7 @@ def page(run: Run, report: Report) -> str:
         _section("Stages", _percentiles(report) + _stages(report)),
         _section("Analysis of a frame against its faces", _faces(report)),
         _section("Processor time by thread", _threads(report)),
+        _section("Memory, queues and losses", _memory(run) + _held_and_lost(report)),
     ]
     if (floor := report.floor) is not None:
         share = floor.cpu_ms_per_frame / report.cpu_ms_per_frame
@@ -117,7 +118,7 @@ def _timeline(run: Run) -> str:
             (span for span in shown if span.thread == thread), key=lambda span: (span.begun_s, -span.ended_s)
         )
         deepest = 0
-        body.append(_text(0, top + 13, thread[:22]))
+        body.append(_text(0, top + 13, thread if len(thread) <= 26 else thread[:25] + "…"))
         open_ones: list[Span] = []
         for span in lane:
             while open_ones and open_ones[-1].ended_s <= span.begun_s:
@@ -142,7 +143,7 @@ def _percentiles(report: Report) -> str:
     """Bars from 0 to the p95, a tick at the median, a thin line to the p99."""
     rows = [row for row in report.stages if not row.is_waiting]
     longest = max((row.p99_ms for row in rows), default=1.0) or 1.0
-    scale = (_WIDTH - _LEFT - 120) / longest
+    scale = (_WIDTH - _LEFT - 150) / longest
     body = []
     for index, row in enumerate(rows):
         y = 4 + index * _ROW
@@ -193,6 +194,43 @@ def _faces(report: Report) -> str:
         )
     body += [_text(0, 15, f"{most_ms:.0f} ms"), _text(0, height, "0 ms"), _text(0, height + 16, "faces")]
     return _svg(height + 24, "".join(body), "time of a frame's analysis by number of faces")
+
+
+def _memory(run: Run) -> str:
+    """Resident memory over the run; the axis begins at nought."""
+    if len(points := run.usage.rss_mb) < 2:
+        return ""
+    height, most_mb, longest_s = 120.0, max(mb for _, mb in points), points[-1][0]
+    line = " ".join(
+        f"{_LEFT + s / longest_s * (_WIDTH - _LEFT - 10):.1f},{height - mb / most_mb * (height - 20):.1f}"
+        for s, mb in points
+    )
+    body = [
+        f'<path d="M{_LEFT} 5V{height}H{_WIDTH}" stroke="currentColor" fill="none" class="dim"/>',
+        f'<polyline points="{line}" fill="none" stroke="#3b6ea5" stroke-width="2"/>',
+        _text(0, 25, f"{most_mb:.0f} MB resident"),
+        _text(0, height, "0 MB"),
+        _text(_LEFT, height + 16, "0 s"),
+        _text(_WIDTH - 10, height + 16, f"{longest_s:.0f} s", "end"),
+    ]
+    return _svg(height + 24, "".join(body), "resident memory over the run")
+
+
+def _held_and_lost(report: Report) -> str:
+    memory, queues = report.memory, report.queues
+    rows = [
+        ("page faults a frame", f"{memory['page_faults_per_frame']:.0f}"),
+        ("lasting Python objects a frame", f"{memory['python_blocks_per_frame']:.1f}"),
+        (
+            "decoded frames that wait, mean and most",
+            f"{queues['decoded_ahead_mean']:.1f}, {queues['decoded_ahead_max']:.0f}",
+        ),
+        ("events in the outbox at the end", f"{queues['outbox_rows']:.0f}"),
+        *((f"frames or events lost: {reason}", str(count)) for reason, count in report.drops.items()),
+        *((f"frame to result, {name[:-3]}", f"{ms:.0f} ms") for name, ms in report.latency.items()),
+        ("what a span costs", f"{report.overhead['span_us']:.2f} µs"),
+    ]
+    return _table(("", ""), rows)
 
 
 def _threads(report: Report) -> str:

@@ -14,20 +14,21 @@ import json
 import multiprocessing
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from cameras import run as run_together
 
 from edge_runtime.bundle import default_bundle_path, open_bundle
+from edge_runtime.cameras import Cameras
 from edge_runtime.capacity.model import error_of
 from edge_runtime.capacity.perf import Check, Perf, read_perf
 from edge_runtime.capacity.series import check
 from edge_runtime.capacity.work import Work, work
-from edge_runtime.config import CameraSection, Config, trial_config
+from edge_runtime.config import CameraSection, Config, DeviceSection, trial_config
 from edge_runtime.frames.frame import EndOfSource, Frame
 from edge_runtime.frames.opening import open_source
 from edge_runtime.inference.opening import open_engine
@@ -127,6 +128,18 @@ def measured(config: Config) -> Work:
     return work(config, bundle, engine, frames(), FPS)
 
 
+def together(path: Path, cameras: int) -> float:
+    """Cores that one process takes for so many cameras, opening of the engine not counted."""
+    configs = [
+        configured(path).model_copy(update={"device": DeviceSection(room=f"room-{number}")})
+        for number in range(cameras)
+    ]
+    with Cameras([lambda config=config: config for config in configs]) as agents:
+        before_s = time.process_time()
+        agents.run(until_end=True)
+        return (time.process_time() - before_s) / (FRAMES / FPS)
+
+
 def several(check_of_one: Check, cores: float, cameras: int, source: str) -> Check:
     """The same configuration on several cameras."""
     return check_of_one.model_copy(
@@ -176,8 +189,7 @@ def study(perf: Perf, folder: Path) -> list[Row]:
         rows.append(Row("cameras", several(one, cores, cameras, "real faces, processes")))
     for cameras in TOGETHER:
         print(f"cameras: {cameras} in one agent", file=sys.stderr, flush=True)
-        _, _, cpu_s = run_together(clips[CLASS], cameras, None)
-        cores = cpu_s / (FRAMES / FPS)
+        cores = together(clips[CLASS], cameras)
         rows.append(Row("together", several(one, cores, cameras, "real faces, one process")))
     return rows
 

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from edge_runtime.capacity import series
 from edge_runtime.capacity.model import Demand, load
 from edge_runtime.capacity.page import boards_page
 from edge_runtime.capacity.perf import Perf, measured_boards, read_perf
+from edge_runtime.commands.profile import app
 from edge_runtime.config import trial_config
 
 ROOT = Path(__file__).parents[3]
@@ -112,6 +114,17 @@ def test_a_board_s_name_is_checked_before_two_minutes_are_spent(tmp_path: Path):
     done = profile("device", "--out", str(tmp_path / "My Board.json"))
     assert done.returncode == 2
     assert "names no kind of board" in " ".join(done.stderr.split())
+
+
+def test_half_a_board_is_not_written(tmp_path: Path, monkeypatch):
+    def interrupted(*_: object, **__: object) -> Perf:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(series, "measure_device", interrupted)
+    done = CliRunner().invoke(app, ["device", "--out", str(tmp_path / "perf.json")])
+    assert done.exit_code == 130
+    assert "nothing was written" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_page_of_boards_is_up_to_date():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from agents import told_at_work
 
@@ -124,6 +125,13 @@ def test_a_baseline_that_was_faster_ends_with_24(measured, tmp_path: Path, tiny_
         assert word in done.stdout
 
 
+def test_a_baseline_of_another_schema_is_refused_before_the_loop_runs(tmp_path: Path):
+    (tmp_path / "perf.json").write_text(json.dumps({"schema": "roomtone-perf/1"}))
+    done = profile("--source", ROOM, "--compare", str(tmp_path / "perf.json"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has the schema 'roomtone-perf/1', this roomtone writes roomtone-profile/1" in done.stderr
+
+
 def test_a_baseline_of_another_device_is_refused(measured, tmp_path: Path, tiny_original: Path):
     report, _ = measured
     report = report | {"device": report["device"] | {"cpu": "Cortex-A76"}}
@@ -171,6 +179,21 @@ def test_a_film_without_a_frame_and_a_wrong_bundle_say_so(tmp_path: Path, tiny_b
     (tiny_bundle / "model.fp32.onnx").write_bytes(b"something else")
     done = profile("--source", ROOM, "--bundle", str(tiny_bundle))
     assert (done.returncode, done.stdout) == (6, "")
+
+
+def test_a_bundle_that_is_not_right_on_this_cpu_is_refused_before_anything_is_measured(
+    tmp_path: Path, tiny_bundle: Path, seal_bundle
+):
+    with np.load(tiny_bundle / "golden.npz") as golden:
+        wrong = dict(golden) | {"logits": golden["logits"] + 1}
+    np.savez(tiny_bundle / "golden.npz", **wrong)
+    seal_bundle(tiny_bundle)
+    for arguments in (("--source", ROOM), ("device", "--out", str(tmp_path / "perf.json"))):
+        done = profile(*arguments, "--bundle", str(tiny_bundle))
+        assert (done.returncode, done.stdout) == (7, "")
+        assert "differs from the golden logits by 1, allowed is 0.0001" in done.stderr
+        assert "roomtone bundle verify" in done.stderr
+    assert not (tmp_path / "perf.json").exists()
 
 
 def test_a_full_disk_costs_the_trace_and_not_the_report(tmp_path: Path, tiny_original: Path):
