@@ -174,6 +174,8 @@ def _judged(costs: Costs, demand: Demand) -> Plan:
 def _advice(costs: Costs, demand: Demand) -> list[str]:
     """Lower rates in the governor's order, then fewer cameras, then smaller frames."""
     found = []
+    if _judged(costs, demand).limited_by == "memory" and demand.cameras > 1:
+        found.append("one agent for all cameras takes less memory than one for each: roomtone run --camera")
     for slower in _slower(demand):
         if _judged(costs, slower).verdict == "fits":
             found.append(f"it fits with {_changed_rates(demand, slower)}")

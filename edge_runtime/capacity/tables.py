@@ -73,10 +73,12 @@ def show_plan(answer: Plan, console: Console) -> None:
     console.print(table)
     console.print(
         f"\nbetween {low:.2f} and {high:.2f} of {costs.cores} cores; at most {MOST_BUSY:.0%} may be busy. "
-        f"Memory: {answer.memory_mb:.0f} MB"
+        f"Memory: {answer.memory_mb:.0f} MB, with an agent for each camera"
     )
     if answer.verdict != "fits":
-        console.print(f"what limits it: {_LIMITS[answer.limited_by]}")
+        console.print(
+            f"what limits it: {_LIMITS[answer.limited_by]} (one camera's loop takes {needed.loop:.2f} of a core)"
+        )
     console.print(f"[dim]{escape(costs.basis)}[/]")
 
 

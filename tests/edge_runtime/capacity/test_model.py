@@ -183,6 +183,7 @@ def test_advice_lowers_rates_in_the_governors_order_and_counts_cameras():
 def test_memory_limits_too():
     answer = plan(costs(board(process_mb=2000.0)), replace(HERE, cameras=2))
     assert (answer.verdict, answer.limited_by) == ("does not fit", "memory")
+    assert "roomtone run --camera" in answer.advice[0]
 
 
 def test_one_camera_s_loop_has_one_core_however_many_there_are():
