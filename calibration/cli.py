@@ -10,16 +10,15 @@ from typing import Annotated, Final, Literal
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from calibration.end_to_end import end_to_end
 from calibration.evaluation import Evaluation, evaluate, prepare
 from calibration.guard import Limits, QuantizationGuardError
-from calibration.metrics import Metrics
-from calibration.outcome import Quantization, QuantizationSettings
-from calibration.pipeline import Calibration, calibrate, check_split, write_calibrated
-from calibration.samples import PER_CLASS, CalibrationSet, choose_samples, save_samples
+from calibration.outcome import QuantizationSettings
+from calibration.pipeline import calibrate, check_split, write_calibrated
+from calibration.samples import PER_CLASS, choose_samples, save_samples
 from calibration.sealing import forget
+from calibration.tables import class_table, listed, show_calibration, show_quantization, show_samples, summary
 from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_writing import check_target
 from edge_runtime.commands.default_command import DefaultCommandGroup
@@ -108,11 +107,11 @@ def evaluate_command(
         typer.echo(json.dumps(facts, indent=2))
         return
     console = Console()
-    console.print(_class_table(result.metrics, f"{opened.manifest.name} on {result.data}"))
-    typer.echo(_summary(result.metrics))
+    console.print(class_table(result.metrics, f"{opened.manifest.name} on {result.data}"))
+    typer.echo(summary(result.metrics))
     typer.echo(
         f"ran on {result.engine.backend} {result.engine.precision}; "
-        f"pupils found in {result.pupils_found:.1%}; left out: {_left_out(result.left_out)}"
+        f"pupils found in {result.pupils_found:.1%}; left out: {listed(result.left_out)}"
     )
     if through is not None:
         typer.echo(
@@ -227,9 +226,9 @@ def calibrate_command(
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
-        _print_calibration(found)
+        show_calibration(found)
         if int8:
-            _print_quantization(proven.quantization)
+            show_quantization(proven.quantization)
         typer.echo(
             f"{written.folder}  {written.manifest.name} {written.manifest.version}  "
             f"digest {written.digest[:16]}…"
@@ -285,17 +284,7 @@ def samples_command(
         from calibration.figures import plot_contact_sheet
 
         plot_contact_sheet(chosen, contact_sheet)
-    _print_samples(chosen, out, as_json=as_json)
-
-
-def _print_samples(chosen: CalibrationSet, out: Path, *, as_json: bool) -> None:
-    facts = chosen.to_json()
-    if as_json:
-        typer.echo(json.dumps(facts, indent=2))
-        return
-    typer.echo(f"{out}  {facts['images']} faces of {chosen.facts.data}, sha256 {chosen.digest[:16]}…")
-    typer.echo(", ".join(f"{name} {count}" for name, count in facts["classes"].items()))
-    typer.echo(f"of {chosen.facts.candidates} candidates left out: {_left_out(chosen.facts.left_out)}")
+    show_samples(chosen, out, as_json=as_json)
 
 
 @calibrate_app.command("camera")
@@ -358,7 +347,7 @@ def camera_command(
         )
         chosen = samples.chosen()
     save_samples(chosen, out, cli_state_directory())
-    _print_samples(chosen, out, as_json=as_json)
+    show_samples(chosen, out, as_json=as_json)
 
 
 def _facts(result: Evaluation, digest: str) -> dict[str, object]:
@@ -371,75 +360,3 @@ def _facts(result: Evaluation, digest: str) -> dict[str, object]:
         "engine": asdict(result.engine),
         **result.metrics.to_json(),
     }
-
-
-def _print_calibration(found: Calibration) -> None:
-    console = Console()
-    console.print(_class_table(found.tested.after, f"tested on {found.tested.faces.data}"))
-    typer.echo(_summary(found.tested.after))
-    typer.echo(f"left out: {_left_out(found.tested.faces.left_out)}")
-    before, after = found.tested.before, found.tested.after
-    typer.echo(
-        f"temperature {found.temperature_before:.4f} → {found.temperature:.4f}, "
-        f"fitted on {found.fitted.faces.data}; on the test, calibration error "
-        f"{before.expected_calibration_error:.4f} → {after.expected_calibration_error:.4f}, "
-        f"negative log-likelihood {before.negative_log_likelihood:.4f} → {after.negative_log_likelihood:.4f}"
-    )
-
-
-def _print_quantization(found: Quantization) -> None:
-    table = Table(
-        title=f"on {found.cpu}, one thread, best first; speed over {found.reference.name}", box=None
-    )
-    for heading in ("variant", "right", "points lost", "agree", "logits", "ms", "speed", "preferred"):
-        table.add_column(heading)
-    for result in found.results:
-        verdict = result.verdict
-        judged = ["", "reference", "", ""]
-        if verdict is not None:
-            loss = f"{100 * verdict.accuracy.drop:+.2f} < {100 * verdict.accuracy.upper:.2f}"
-            judged = [verdict.outcome, loss, f"{verdict.agreement:.2%}", f"{verdict.snr_db:.1f} dB"]
-        table.add_row(
-            result.name,
-            *judged,
-            " / ".join(f"{timing.median_ms:.2f}" for timing in result.timings.values()),
-            " / ".join(f"{gain.median:.2f}×" for gain in result.speedup.values()),
-            "yes" if result.is_offered and result.is_faster else "no",
-        )
-    Console().print(table)
-    for result in found.results:
-        for reason in () if result.verdict is None else result.verdict.reasons:
-            typer.echo(f"{result.name}: {reason}")
-        if result.is_offered and not result.is_faster:
-            gains = ", ".join(
-                f"{gain.median:.2f}× at batch {batch} ({gain.low:.2f} to {gain.high:.2f})"
-                for batch, gain in result.over_next.items()
-            )
-            typer.echo(
-                f"{result.name} stands behind the float variants: it must be {found.settings.min_speedup:g}× as fast "
-                f"as the next precision of its engine, and is {gains}"
-            )
-    for name, why in found.failures.items():
-        typer.echo(f"{name}: {why}")
-
-
-def _class_table(metrics: Metrics, title: str) -> Table:
-    table = Table(title=title)
-    table.add_column("class")
-    for heading in ("images", "recall", "precision", "F1"):
-        table.add_column(heading, justify="right")
-    for row in metrics.classes:
-        table.add_row(row.name, str(row.images), f"{row.recall:.1%}", f"{row.precision:.1%}", f"{row.f1:.3f}")
-    return table
-
-
-def _summary(metrics: Metrics) -> str:
-    return (
-        f"accuracy {metrics.accuracy:.1%} (95 % interval {metrics.accuracy_low:.1%} to "
-        f"{metrics.accuracy_high:.1%}, {metrics.images} images), macro-F1 {metrics.macro_f1:.3f}, "
-        f"expected calibration error {metrics.expected_calibration_error:.3f}"
-    )
-
-
-def _left_out(left_out: dict[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
