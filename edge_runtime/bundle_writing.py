@@ -7,6 +7,7 @@ stays as it was.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge_runtime.bundle import MANIFEST, SIGNATURE, FileDigest, Golden, Manifest, describe_file
+from edge_runtime.bundle import MANIFEST, SIGNATURE, Bundle, FileDigest, Golden, Manifest, describe_file
 from edge_runtime.errors import BundleError
 
 GOLDEN: Final = "golden.npz"
@@ -76,6 +77,11 @@ def digests(folder: Path) -> tuple[FileDigest, ...]:
     """Digests of all files of a bundle that is being written but manifest and signature, in order of their paths."""
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return tuple(describe_file(folder, path) for path in paths if path not in (MANIFEST, SIGNATURE))
+
+
+def bundle_to_be(folder: Path, manifest: Manifest, golden: Golden) -> Bundle:
+    """A bundle whose manifest is not written yet, to be tried by engines: whatever ends the trial, nothing opens."""
+    return Bundle(folder, manifest, hashlib.sha256(manifest.to_json().encode()).hexdigest(), golden)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

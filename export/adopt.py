@@ -27,6 +27,7 @@ from edge_runtime.bundle import Alignment, Architecture, Bundle, Golden, Manifes
 from edge_runtime.bundle_card import CARD, render_card
 from edge_runtime.bundle_writing import (
     GOLDEN,
+    bundle_to_be,
     check_target,
     digests,
     new_bundle,
@@ -109,7 +110,8 @@ def adopt(
         on_step("golden")
         crops = golden_crops(template)
         logits = _run(network, {"crop": crops})
-        write_golden(Golden(crops, logits, golden_tolerances(logits)), folder / GOLDEN)
+        golden = Golden(crops, logits, golden_tolerances(logits))
+        write_golden(golden, folder / GOLDEN)
         on_step("manifest")
         manifest = Manifest(
             schema_id="roomtone-bundle/1",
@@ -132,9 +134,10 @@ def adopt(
             provenance=_provenance(file, contract),
         )
         (folder / CARD).write_text(render_card(manifest), encoding="utf-8")
-        write_manifest(folder, manifest.model_copy(update={"files": digests(folder)}))
+        manifest = manifest.model_copy(update={"files": digests(folder)})
         on_step("verify")
-        variants = verify_variants(open_bundle(folder))
+        variants = verify_variants(bundle_to_be(folder, manifest, golden))
+        write_manifest(folder, manifest)  # last: without it the folder does not open
     return Adoption(open_bundle(out), parity, variants)
 
 
@@ -154,9 +157,10 @@ def _read(file: Path, contract: Contract) -> onnx.ModelProto:
         problem = (
             f"uses operators that are not ONNX's own: {', '.join(foreign)}"
             if foreign
-            else f"cannot be read: {exc}"
+            else f"cannot be read as an ONNX network of {file.stat().st_size} bytes: {exc}"
         )
-        raise AdoptionError(file, problem) from exc
+        hint = "" if foreign else "is it whole? compare size or digest with the place that it comes from"
+        raise AdoptionError(file, problem, hint=hint) from exc
     if foreign := _foreign_operators(model):
         raise AdoptionError(file, f"uses operators that are not ONNX's own: {', '.join(foreign)}")
     opset = next((entry.version for entry in model.opset_import if entry.domain in _STANDARD), 0)
@@ -307,6 +311,10 @@ def _check_parity(
 
         def of_original(crops: Image) -> Logits:
             (values,) = session.run([result], {entry: prepare(crops, contract.input)})
+            if (fault := contract.output.fault_of(values)) is not None:
+                raise AdoptionError(
+                    file, fault, hint="mend [output] values of the contract: logits or probabilities"
+                )
             is_logits = contract.output.values == "logits"
             return np.asarray(values if is_logits else np.log(np.maximum(values, LEAST_PROBABILITY)))
 

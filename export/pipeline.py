@@ -20,6 +20,7 @@ from edge_runtime.bundle import Alignment, Architecture, Bundle, Manifest, Tenso
 from edge_runtime.bundle_card import CARD, render_card
 from edge_runtime.bundle_writing import (
     GOLDEN,
+    bundle_to_be,
     check_target,
     digests,
     new_bundle,
@@ -84,7 +85,7 @@ STEPS: Final = {
         ),
         Step("golden", "a network that runs", "golden inputs, logits and tolerances in the bundle"),
         Step("manifest", "all files of the bundle", "a model card, and a manifest that holds every digest"),
-        Step("verify", "a complete bundle", "every variant gives the golden outputs on this CPU"),
+        Step("verify", "a complete bundle", "every variant gives the golden outputs on this CPU; it opens"),
     )
 }
 
@@ -159,13 +160,15 @@ def export_bundle(request: Request, on_step: Callable[[Step], None] = lambda ste
         with step("parity"):
             parity = check_parity(source.network, folder / MODEL_FILE, probe_crops(source.template))
         with step("golden"):
-            write_golden(make_golden(source.network, source.template), folder / GOLDEN)
+            golden = make_golden(source.network, source.template)
+            write_golden(golden, folder / GOLDEN)
         with step("manifest"):
             manifest = _manifest(source, folder)
             (folder / CARD).write_text(render_card(manifest), encoding="utf-8")
-            write_manifest(folder, manifest.model_copy(update={"files": digests(folder)}))
+            manifest = manifest.model_copy(update={"files": digests(folder)})
         with step("verify"):
-            variants = verify_variants(open_bundle(folder))
+            variants = verify_variants(bundle_to_be(folder, manifest, golden))
+            write_manifest(folder, manifest)  # last: without it the folder does not open
     return ExportResult(open_bundle(request.out), graph, parity, variants)
 
 

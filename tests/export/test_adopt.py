@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_runtime.bundle import open_bundle
+from edge_runtime.bundle_writing import check_target
 from edge_runtime.config import InferenceSection
-from edge_runtime.errors import ConfigurationError
+from edge_runtime.errors import BundleError, ConfigurationError
 from edge_runtime.inference.classifier import softmax
 from edge_runtime.inference.opening import open_engine
 from export.adopt import Adoption, AdoptionError, adopt
@@ -118,6 +123,27 @@ def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
         adopt(tmp_path / "foreign.onnx", write_contract(tmp_path), tmp_path / "bundle")
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99], ids=["empty", "half", "end cut off"])
+def test_a_truncated_network_is_named(share: float, tmp_path: Path) -> None:
+    data = foreign(["batch", 1, 48, 48]).SerializeToString()
+    (tmp_path / "foreign.onnx").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(
+        AdoptionError, match=r"foreign\.onnx: cannot be read as an ONNX network of \d+ bytes"
+    ) as found:
+        adopt(tmp_path / "foreign.onnx", write_contract(tmp_path), tmp_path / "bundle")
+    assert "is it whole?" in found.value.hint
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_probabilities_that_the_contract_calls_logits_are_refused(tmp_path: Path) -> None:
+    onnx.save(foreign(["batch", 1, 48, 48]), tmp_path / "foreign.onnx")
+    contract = write_contract(tmp_path)
+    contract.write_text(contract.read_text().replace('values = "probabilities"', 'values = "logits"'))
+    with pytest.raises(AdoptionError, match="the outputs are probabilities: each row sums to 1"):
+        adopt(tmp_path / "foreign.onnx", contract, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -130,6 +156,34 @@ def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_contract_with_faults_is_refused(changes: dict[str, object], problem: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         adopted_from(tmp_path, foreign(["batch", 1, 48, 48]), **changes)
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from export import adopt
+
+adopt.write_manifest = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+adopt.adopt(*map(Path, sys.argv[1:]))
+"""
+
+
+def test_power_that_goes_at_the_last_moment_leaves_nothing_that_opens(tmp_path: Path) -> None:
+    onnx.save(foreign(["batch", 1, 48, 48]), tmp_path / "foreign.onnx")
+    contract, bundle = write_contract(tmp_path), tmp_path / "bundle"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, tmp_path / "foreign.onnx", contract, bundle],
+        check=False,
+        capture_output=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = [entry for entry in tmp_path.iterdir() if entry.is_dir()]
+    assert (left / "model.fp32.onnx").is_file()  # it was as good as done
+    with pytest.raises(BundleError, match=r"an interrupted export leaves none|bundle\.json cannot be read"):
+        open_bundle(left)
+    assert not bundle.exists()
+    check_target(bundle, force=False)  # the same command can be given again
 
 
 @pytest.mark.realdata
