@@ -81,6 +81,26 @@ def write_onnx(
         GraphError: an operator of the network has no ONNX form, its path depends on values, or its batch is fixed.
         onnx.checker.ValidationError: the exporter wrote a graph that contradicts itself.
     """
+    program = trace(network, size_px)
+    model = program.model
+    passes.ClearMetadataAndDocStringPass()(model)
+    model.metadata_props.clear()
+    model.metadata_props.update(metadata)
+    proto = onnx_ir.serde.serialize_model(model)
+    onnx.checker.check_model(proto, full_check=True)
+    _check_batch(proto)
+    data = proto.SerializeToString(deterministic=True)
+    path.write_bytes(data)
+    operators = Counter(node.op_type for node in proto.graph.node)
+    return GraphFacts(proto.opset_import[0].version, len(data), dict(operators.most_common()))
+
+
+def trace(network: DeployedNetwork, size_px: int) -> torch.onnx.ONNXProgram:
+    """The network as torch's exporter writes it, and the traced program that it was made of.
+
+    Raises:
+        GraphError: see `write_onnx`.
+    """
     # Two rows: the exporter takes an example's batch of one for a constant.
     example = network.made_of(np.zeros((2, size_px, size_px), np.uint8))
     batch = torch.export.Dim("batch", min=1)
@@ -101,17 +121,7 @@ def write_onnx(
         raise _explained(exc) from exc
     if program is None:
         raise TypeError("torch.onnx.export returned no program")
-    model = program.model
-    passes.ClearMetadataAndDocStringPass()(model)
-    model.metadata_props.clear()
-    model.metadata_props.update(metadata)
-    proto = onnx_ir.serde.serialize_model(model)
-    onnx.checker.check_model(proto, full_check=True)
-    _check_batch(proto)
-    data = proto.SerializeToString(deterministic=True)
-    path.write_bytes(data)
-    operators = Counter(node.op_type for node in proto.graph.node)
-    return GraphFacts(proto.opset_import[0].version, len(data), dict(operators.most_common()))
+    return program
 
 
 def _explained(error: Exception) -> GraphError:

@@ -22,6 +22,7 @@ from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
+from export.first_difference import first_difference, onnxruntime_values, openvino_values, torch_values
 
 Run = Callable[[Image], Logits]
 
@@ -38,14 +39,37 @@ class ParityError(RoomtoneError):
     exit_code = 14
 
     def __init__(
-        self, hop: str, data: str, *, difference: float, tolerance: float, batch: int, row: int, logit: int
+        self,
+        hop: str,
+        data: str,
+        *,
+        difference: float,
+        tolerance: float,
+        batch: int,
+        row: int,
+        logit: int,
+        place: str = "",
     ) -> None:
+        self.place = place
         self.hop, self.data, self.difference, self.tolerance = hop, data, difference, tolerance
         self.batch, self.row, self.logit = batch, row, logit
         super().__init__(
             f"{hop} changes a logit by {difference:.3g} (allowed: {tolerance:g}) on {data}, "
-            f"batch {batch}, row {row}, logit {logit}",
+            f"batch {batch}, row {row}, logit {logit}{place}",
             hint="an operator means something else there: write it in another way, or tell the maintainers",
+        )
+
+    def at(self, place: str) -> ParityError:
+        """The same fault, with the place in the graph where it begins."""
+        return ParityError(
+            self.hop,
+            self.data,
+            difference=self.difference,
+            tolerance=self.tolerance,
+            batch=self.batch,
+            row=self.row,
+            logit=self.logit,
+            place=f"; {place}",
         )
 
 
@@ -67,7 +91,8 @@ def check_parity(network: DeployedNetwork, file: Path, probes: Mapping[str, Imag
         probes: kind of data → (n, size, size) uint8 crops.
 
     Raises:
-        ParityError: names the first hop that fails, with its largest difference and where that is.
+        ParityError: names the first hop that fails, with its largest difference, where that is, and the first value
+            inside the network that differs.
     """
     formats: dict[str, Run] = {
         "torch": _torch(network),
@@ -78,12 +103,28 @@ def check_parity(network: DeployedNetwork, file: Path, probes: Mapping[str, Imag
     for before, after in pairwise(formats):
         hop = f"{before} → {after}"
         for data, crops in probes.items():
-            largest = max(
-                compare(hop, data, formats[before], formats[after], crops, batch, TOLERANCES[after])
-                for batch in BATCHES
-            )
+            try:
+                largest = max(
+                    compare(hop, data, formats[before], formats[after], crops, batch, TOLERANCES[after])
+                    for batch in BATCHES
+                )
+            except ParityError as exc:
+                start = exc.row - exc.row % exc.batch
+                raise exc.at(_place(network, file, after, crops[start : start + exc.batch])) from exc
             results.append(ParityResult(hop, data, largest))
     return results
+
+
+def _place(network: DeployedNetwork, file: Path, after: str, crops: Image) -> str:
+    """Where the fault begins, in words: the first value inside the network that differs."""
+    found = onnxruntime_values(file, network.inputs, crops)
+    if after == "openvino":
+        first = first_difference(file, found, openvino_values(file, network.inputs, crops))
+    else:
+        first = first_difference(file, torch_values(network, crops), found)
+    if first is None:
+        return "every value inside agrees when all are asked for, so a fusion of the engine is at fault"
+    return f"it begins at {first}"
 
 
 def compare(
