@@ -56,20 +56,20 @@ def measure_speed(
     *,
     batches: tuple[int, ...] = BATCHES,
     rounds: int = ROUNDS,
-    warm: bool = False,
+    in_a_row: int = 1,
     on_round: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[tuple[str, int], Timing]:
     """Times all engines in turns.
 
-    Between two turns the other engines fill the caches, as decoder and cascades do on a device; `warm` shows what an
-    engine can do when nothing comes between.
+    Between two turns the other engines fill the caches, as decoder and cascades do on a device; several calls in a row
+    show what an engine can do when nothing comes between.
 
     Args:
         engines: name → loaded.
         crops: (N, size, size) uint8, repeated as often as the largest batch needs.
         batches: sizes of one call.
         rounds: at each size, in each of which every engine runs once.
-        warm: each timed call comes right after one that is not timed.
+        in_a_row: calls in each turn, of which the last is timed.
         on_round: called with (rounds done, rounds in all).
 
     Raises:
@@ -86,7 +86,7 @@ def measure_speed(
     for place, batch in enumerate(batches):
         for number in range(-_WARM_UP, rounds):
             for name, engine in engines.items():
-                if warm:
+                for _ in range(in_a_row - 1):
                     engine.logits(inputs[batch])
                 began_s = clock()
                 engine.logits(inputs[batch])

@@ -1,13 +1,13 @@
 """`make bench-int8`: how much faster INT8 is than ONNX Runtime's float32, and how near it comes to the peak.
 
-    python tests/bench/int8.py --rounds 41 --json figures.json
+    python tests/bench/int8.py --rounds 15 --json figures.json
     python tests/bench/int8.py --isa avx512_core_vnni     the same on a processor that had no AMX
 
 The shipped bundle, and the full networks with fresh weights: time does not depend on what the weights are, accuracy
-would. One thread, in turns, processor time; medians, and the 95 % interval of the median ratio. `warm` calls come right
-after one of the same engine, the others after those of all other engines, which have filled the caches, as decoder and
-cascades do on a device. The peak is that of the best of a few large convolutions, quantized by the same recipe and run
-by the same engine in the same run, warm. Operations are two for each of the network's multiply–adds.
+would. One thread, processor time; medians, and the 95 % interval of the median ratio. "in turns": each call comes after
+those of all other engines, which have filled the caches, as decoder and cascades do on a device. "in a row": the eighth
+of eight calls. The peak is that of the best of a few large convolutions, quantized by the same recipe and run by the
+same engine in the same run, in a row. Operations are two for each of the network's multiply–adds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NETWORKS: Final = ("hafnet", "drsn18")
 LARGE: Final = ((256, 24), (512, 12), (128, 48))
 DEPTH: Final = 8
 PEAK_CALLS: Final = 9
-STATES: Final = ("cold", "warm")
+IN_A_ROW: Final = {"in turns": 1, "in a row": 8}
 CALIBRATION_CROPS: Final = 32
 
 
@@ -59,8 +59,8 @@ def main() -> int:
                 shipped_engines(bundle) if network == "shipped" else fresh_engines(network, bundle, folder)
             )
             timed = {
-                state: measure_speed(engines, crops, rounds=arguments.rounds, warm=state == "warm")
-                for state in STATES
+                state: measure_speed(engines, crops, rounds=arguments.rounds, in_a_row=calls)
+                for state, calls in IN_A_ROW.items()
             }
             # Beside each network: the machine is shared, and a peak of another minute means less.
             figures["peak_gops"] = max(figures["peak_gops"], *(round(gops(*parts), 1) for parts in peak))
@@ -70,7 +70,7 @@ def main() -> int:
                         timed[state][name, batch], timed[state]["onnxruntime fp32", batch], multiply_adds
                     )
                     for batch in BATCHES
-                    for state in STATES
+                    for state in IN_A_ROW
                 }
                 for name in engines
             }
@@ -85,7 +85,7 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=41)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument(
         "--isa", default="", help="of oneDNN, as ONEDNN_MAX_CPU_ISA: avx512_core_vnni, avx2_vnni …"
     )
@@ -213,7 +213,7 @@ def show(figures: dict[str, Any]) -> None:
     print(
         f"{figures['cpu']}, {figures['instruction_set']}, one thread; INT8 peak {figures['peak_gops']:.0f} GOP/s"
     )
-    table = "{:<8} {:<17} {:<14} {:>9} {:>7} {:>15} {:>6}"
+    table = "{:<8} {:<17} {:<17} {:>9} {:>7} {:>15} {:>6}"
     print(table.format("network", "variant", "call", "ms", "speed", "95 % interval", "peak"))
     for network, engines in figures["networks"].items():
         for name, calls in engines.items():
