@@ -104,7 +104,9 @@ def adopt(
     with new_bundle(out, force=force) as folder:
         on_step("graph")
         network = folder / MODEL_FILE
-        _write_simplified(file, _wrap(file, model, contract, template.size_px), network)
+        _write_simplified(
+            file, _wrap(file, model, contract, template.size_px), network, _metadata(file, contract)
+        )
         on_step("parity")
         parity = _check_parity(file, model, contract, network, template)
         on_step("golden")
@@ -279,7 +281,7 @@ def _model(
     return helper.make_model(graph, opset_imports=opsets)
 
 
-def _write_simplified(file: Path, model: onnx.ModelProto, out: Path) -> None:
+def _write_simplified(file: Path, model: onnx.ModelProto, out: Path, metadata: dict[str, str]) -> None:
     """Folds constants and batch norms, by ONNX Runtime's basic level, which writes standard operators only."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -295,6 +297,7 @@ def _write_simplified(file: Path, model: onnx.ModelProto, out: Path) -> None:
     opsets = {entry.domain: entry for entry in simplified.opset_import if entry.domain in used}
     del simplified.opset_import[:]
     simplified.opset_import.extend(opsets.values())
+    helper.set_model_props(simplified, metadata)
     onnx.save(simplified, out)
 
 
@@ -393,6 +396,16 @@ def _architecture(file: Path, model: onnx.ModelProto, contract: Contract) -> Arc
         parameters=int(sum(np.prod(size) for size in sizes.values())),
         multiply_adds=max(counted, 1),
     )
+
+
+def _metadata(file: Path, contract: Contract) -> dict[str, str]:
+    """What the network file says of itself, wherever it is found without its bundle."""
+    return {
+        "name": contract.name,
+        "version": contract.version,
+        "labels": " ".join(contract.labels),
+        "adopted_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
 
 
 def _provenance(file: Path, contract: Contract) -> dict[str, str]:

@@ -305,6 +305,12 @@ def export(
         Path | None,
         typer.Option(help="of a factory: what goes in and comes out, .toml; see docs/models.md"),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="labelled faces, to compare the formats on 16 of them beside rendered ones and noise"
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="of the bundle, [a-z0-9-]; default when absent")] = None,
     version: Annotated[
         str | None, typer.Option(help="of the bundle, three numbers; 0.1.0 when absent")
@@ -336,7 +342,7 @@ def export(
             progress.update(task, completed=next(started), note=f"{step.name}: {step.ensures}")
 
         with _current_folder_importable():
-            result = export_bundle(request, on_step)
+            result = export_bundle(request, on_step, data=data)
         progress.update(task, completed=len(STEPS), note="")
     if as_json:
         typer.echo(json.dumps(_export_facts(result), indent=2))

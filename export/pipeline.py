@@ -30,6 +30,8 @@ from edge_runtime.bundle_writing import (
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import RoomtoneError
 from edge_runtime.faces.alignment import AlignmentTemplate
+from edge_runtime.faces.labelled import load_labelled
+from edge_runtime.faces.precut import PrecutLocator, align_precut
 from edge_runtime.features import FEATURE_LENGTHS
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import EngineReport
@@ -119,15 +121,19 @@ class ExportResult:
     variants: list[VariantCheck]
 
 
-def export_bundle(request: Request, on_step: Callable[[Step], None] = lambda step: None) -> ExportResult:
+def export_bundle(
+    request: Request, on_step: Callable[[Step], None] = lambda step: None, *, data: Path | None = None
+) -> ExportResult:
     """Makes a bundle.
 
     Args:
         request: what to export.
         on_step: called before each step.
+        data: labelled faces on which the formats are compared too.
 
     Raises:
         BundleError: there is something at `request.out` already.
+        ConfigurationError: `data` cannot be read.
         ExportStepError: a step broke; nothing is left at `request.out` but what was there before.
     """
 
@@ -149,6 +155,7 @@ def export_bundle(request: Request, on_step: Callable[[Step], None] = lambda ste
             face_crops(_DEPLOY_FACES, source.template, np.random.default_rng(_PROBE_SEED)),
             len(source.labels),
         )
+    probes = probe_crops(source.template) | real_crops(data, source.template)
     with new_bundle(request.out, force=request.force) as folder:
         with step("graph"):
             graph = write_onnx(
@@ -158,7 +165,7 @@ def export_bundle(request: Request, on_step: Callable[[Step], None] = lambda ste
                 metadata=_metadata(source),
             )
         with step("parity"):
-            parity = check_parity(source.network, folder / MODEL_FILE, probe_crops(source.template))
+            parity = check_parity(source.network, folder / MODEL_FILE, probes)
         with step("golden"):
             golden = make_golden(source.network, source.template)
             write_golden(golden, folder / GOLDEN)
@@ -179,6 +186,19 @@ def probe_crops(template: AlignmentTemplate) -> dict[str, Image]:
         "rendered faces": face_crops(_PROBES, template, rng),
         "noise": noise_crops(_PROBES, template, rng),
     }
+
+
+def real_crops(data: Path | None, template: AlignmentTemplate) -> dict[str, Image]:
+    """Faces spread over a labelled set, as the device would cut them; nothing without a set.
+
+    Raises:
+        ConfigurationError: the set cannot be read.
+    """
+    if data is None:
+        return {}
+    images = load_labelled(data, "all").images
+    chosen = images[np.linspace(0, len(images) - 1, min(_PROBES, len(images)), dtype=np.intp)]
+    return {f"faces of {data.name}": align_precut(chosen, PrecutLocator()(chosen), template)}
 
 
 def _metadata(source: Deployable) -> dict[str, str]:

@@ -110,6 +110,14 @@ def test_a_network_that_does_not_fit_is_refused_and_leaves_nothing(
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["contract.toml", "foreign.onnx"]
 
 
+def test_the_graph_says_whose_network_it_is(tmp_path: Path) -> None:
+    found = adopted_from(tmp_path, foreign(["batch", 1, 48, 48]))
+    model = onnx.load(found.bundle.path("model.fp32.onnx"))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert (metadata["name"], metadata["labels"]) == ("foreign", "sad happy neutral")
+    assert metadata["adopted_sha256"] == found.bundle.manifest.provenance["adopted_sha256"]
+
+
 def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
     onnx.save(
         foreign(["batch", 1, 48, 48]),

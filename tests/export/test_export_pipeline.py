@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from edge_runtime.frames.simulation.controls import EXPRESSIONS
 from export import pipeline
 from export.checkpoints import load_checkpoint, save_checkpoint
 from export.pipeline import STEPS, ExportResult, ExportStepError, export_bundle
+from export.probes import rendered_faces
 from export.trained import ExportRequest
 
 
@@ -121,6 +126,52 @@ def test_an_interrupt_keeps_the_bundle_that_was_there(
         export_bundle(ExportRequest(TINY, checkpoint, out, force=True))
     assert open_bundle(out).digest == result.bundle.digest
     assert [entry.name for entry in out.parent.iterdir()] == [out.name]
+
+
+_EXPORT_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from export_parts import TINY, tiny_config
+from export import pipeline
+from export.architectures import ARCHITECTURES
+from export.trained import ExportRequest
+ARCHITECTURES[TINY] = tiny_config
+checkpoint, out, last = map(str, sys.argv[1:])
+def on_step(step):
+    if step.name == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+pipeline.export_bundle(ExportRequest(TINY, Path(checkpoint), Path(out)), on_step)
+"""
+
+
+def test_an_export_that_is_killed_leaves_nothing_that_opens(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    killed = subprocess.run(
+        [sys.executable, "-c", _EXPORT_AND_DIE, checkpoint, out, "verify"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2],
+        timeout=200,
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()  # all of a bundle but its manifest, under a hidden name
+    assert {entry.name for entry in left.iterdir()} == {"model.fp32.onnx", "golden.npz", "MODEL_CARD.md"}
+    for folder in (left, out):
+        with pytest.raises(BundleError):
+            open_bundle(folder)
+
+
+def test_formats_are_compared_on_faces_of_a_set_too(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = rendered_faces(20, np.random.default_rng(3))
+    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(20) % 7, split=np.zeros(20, np.int64))
+    seen: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(pipeline, "check_parity", lambda _network, _file, probes: seen.update(probes) or [])
+    export_bundle(ExportRequest(TINY, checkpoint, tmp_path / "x"), data=tmp_path / "set.npz")
+    assert list(seen) == ["rendered faces", "noise", "faces of set.npz"]
+    assert seen["faces of set.npz"].shape == (16, 96, 96)
 
 
 def test_a_bundle_that_is_there_is_not_replaced_without_force(result: ExportResult, checkpoint: Path) -> None:
