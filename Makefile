@@ -28,7 +28,7 @@ bench: $(VENV)/.dev  ## the loop against plain loops and the floor, ratios of on
 bench-cameras: $(VENV)/.dev  ## 1, 2 and 4 cameras with 22 faces each on this board, against real time: CAMERAS='--seconds 60'
 	$(BIN)/python tests/bench/cameras.py $(CAMERAS)
 
-bench-int8: $(VENV)/.dev  ## INT8 against float32, and against the processor's peak: INT8='--isa avx512_core_vnni --json int8.json'
+bench-int8: $(VENV)/.dev  ## INT8 against float32, and against the processor's peak: INT8='--rounds 7 --json int8.json'
 	$(BIN)/python tests/bench/int8.py $(INT8)
 
 bench-fleet: $(VENV)/.dev  ## 1,000 simulated devices, one mosquitto, one collector: is anything lost, and what does it cost?
