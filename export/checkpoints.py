@@ -121,7 +121,7 @@ def load_foreign(path: Path) -> Checkpoint:
         problem = (
             f"is a pickle that would run code when it is opened ({refused.group(1)}); it was not opened"
             if refused is not None
-            else f"cannot be read as weights: {str(exc).partition('. ')[0] or type(exc).__name__}"
+            else f"cannot be read as weights: {_told(exc)}"
         )
         raise CheckpointError(path, problem, hint=hint) from exc
     if isinstance(found, dict):
@@ -130,6 +130,13 @@ def load_foreign(path: Path) -> Checkpoint:
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(path, "holds no state dict: not every entry is a tensor", hint=hint)
     return Checkpoint({str(name): tensor for name, tensor in found.items()}, {})
+
+
+def _told(error: Exception) -> str:
+    """Torch reads a zip archive from its end, and says of one that is cut off whatever it stumbles over there."""
+    if isinstance(error, OSError | EOFError) or "zip archive" in str(error):
+        return "it is cut off, or torch.save did not write it"
+    return str(error).partition(". ")[0] or type(error).__name__
 
 
 def load_weights(

@@ -106,6 +106,7 @@ def read_contract(path: Path) -> Contract:
         raise ConfigurationError(str(path), [Fault("", f"cannot be read as TOML: {exc}")], hint=hint) from exc
     except ValidationError as exc:
         faults = [
-            Fault(".".join(map(str, item["loc"])), item["msg"]) for item in exc.errors(include_url=False)
+            Fault(".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, "))
+            for item in exc.errors(include_url=False)
         ]
         raise ConfigurationError(str(path), faults, hint=hint) from exc

@@ -157,12 +157,13 @@ def test_weights_that_are_not_this_networks_are_refused(
     assert not Path("ran").exists()
 
 
-def test_a_truncated_pickle_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99], ids=["empty", "a tenth", "half", "end cut off"])
+def test_a_truncated_pickle_is_named(share: float, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     torch.save(weights(), "weights.pt")
     data = Path("weights.pt").read_bytes()
-    Path("weights.pt").write_bytes(data[: len(data) // 2])
-    with pytest.raises(CheckpointError, match=r"weights\.pt: cannot be read as weights"):
+    Path("weights.pt").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(CheckpointError, match=r"weights\.pt: cannot be read as weights: it is cut off"):
         request("weights.pt").read()
 
 
