@@ -13,6 +13,7 @@ In the order in which data flows:
     onnx_graph.py    one ONNX file, simplified, the same bytes every time
     probes.py        rendered faces and noise to compare networks on
     parity.py        torch → ONNX Runtime → OpenVINO, logit by logit
+    tolerances.py    how far they may be apart, in one table
     first_difference.py  where in the network two of them part
     golden.py        what the network must give on any CPU
     cost.py          parameters and multiply–adds

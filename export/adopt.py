@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -35,21 +35,20 @@ from edge_runtime.bundle_writing import (
     write_manifest,
 )
 from edge_runtime.errors import RoomtoneError
-from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate
+from edge_runtime.faces.alignment import TEMPLATES
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Logits
 from export.contract import LEAST_PROBABILITY, Contract, InputContract, read_contract
 from export.golden import golden_crops, golden_tolerances
 from export.parity import BATCHES, ParityResult, compare
-from export.pipeline import MODEL_FILE, VARIANTS, VariantCheck, probe_crops, verify_variants
+from export.pipeline import MODEL_FILE, VARIANTS, VariantCheck, probe_crops, real_crops, verify_variants
 from export.provenance import source_commit
 from export.taxonomy import labels_of
+from export.tolerances import ADOPTED
 
 _LEAST_OPSET: Final = 13
 _STANDARD: Final = ("", "ai.onnx")
 _PREFIX: Final = "adopted/"
-# Resizing by OpenCV and by ONNX differs in the last digits; a wrong scale or channel moves logits by 0.1 and more.
-_TOLERANCE: Final = 2e-3
 
 
 class AdoptionError(RoomtoneError):
@@ -77,6 +76,7 @@ def adopt(
     out: Path,
     *,
     force: bool = False,
+    data: Path | None = None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Adoption:
     """Makes a bundle of a foreign network.
@@ -86,6 +86,7 @@ def adopt(
         contract_file: see `export.contract`.
         out: the folder to be.
         force: replaces a bundle that is there.
+        data: labelled faces on which the formats are compared too.
         on_step: called with the name of each step.
 
     Raises:
@@ -101,6 +102,7 @@ def adopt(
     template = TEMPLATES[contract.template]
     on_step("network")
     model = _read(file, contract)
+    probes = probe_crops(template) | real_crops(data, template)
     with new_bundle(out, force=force) as folder:
         on_step("graph")
         network = folder / MODEL_FILE
@@ -108,7 +110,7 @@ def adopt(
             file, _wrap(file, model, contract, template.size_px), network, _metadata(file, contract)
         )
         on_step("parity")
-        parity = _check_parity(file, model, contract, network, template)
+        parity = _check_parity(file, model, contract, network, probes)
         on_step("golden")
         crops = golden_crops(template)
         logits = _run(network, {"crop": crops})
@@ -302,7 +304,7 @@ def _write_simplified(file: Path, model: onnx.ModelProto, out: Path, metadata: d
 
 
 def _check_parity(
-    file: Path, model: onnx.ModelProto, contract: Contract, network: Path, template: AlignmentTemplate
+    file: Path, model: onnx.ModelProto, contract: Contract, network: Path, probes: Mapping[str, Image]
 ) -> list[ParityResult]:
     with tempfile.TemporaryDirectory(prefix="roomtone-adopt-") as folder:
         original = Path(folder) / "original.onnx"
@@ -333,10 +335,10 @@ def _check_parity(
             ParityResult(
                 hop,
                 data,
-                max(compare(hop, data, before, after, crops, batch, _TOLERANCE) for batch in BATCHES),
+                max(compare(hop, data, before, after, crops, batch, ADOPTED) for batch in BATCHES),
             )
             for hop, before, after in hops
-            for data, crops in probe_crops(template).items()
+            for data, crops in probes.items()
         ]
 
 

@@ -417,6 +417,12 @@ def adopt_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="somebody else's network, .onnx")],
     contract: Annotated[Path, typer.Option(help="what goes in and comes out, .toml; see docs/models.md")],
     out: Annotated[Path, typer.Option(help="folder of the bundle; must not exist yet")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="labelled faces, to compare the formats on 16 of them beside rendered ones and noise"
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the bundle that is there")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
 ) -> None:
@@ -428,7 +434,14 @@ def adopt_command(
 
     with work_progress() as progress:
         task = progress.add_task("adopt", total=None, note="")
-        found = adopt(file, contract, out, force=force, on_step=lambda step: progress.update(task, note=step))
+        found = adopt(
+            file,
+            contract,
+            out,
+            force=force,
+            data=data,
+            on_step=lambda step: progress.update(task, note=step),
+        )
     bundle = found.bundle
     if as_json:
         facts = {

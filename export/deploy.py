@@ -17,14 +17,13 @@ from edge_runtime.errors import RoomtoneError
 from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from export.contract import LEAST_PROBABILITY, InputContract, OutputContract
+from export.tolerances import ROW_OF_LARGEST
 
 # Of a histogram-equalised crop: uniform over 0 … 255, so mean ½ and standard deviation 1/√12 of the range.
 CROP_MEAN: Final = 0.5
 CROP_STD: Final = 0.2887
 # Which columns of a network's `dimensions` (valence, arousal, dominance) are what a bundle calls so.
 OUTPUT_COLUMNS: Final = {"valence_arousal": slice(0, 2), "dominance": slice(2, 3)}
-# Of one row alone against the same row in a batch: kernels sum in another order, as two engines do.
-_ROW_TOLERANCE: Final = 1e-3
 
 
 class NetworkError(RoomtoneError):
@@ -194,7 +193,7 @@ def check_deployed(network: DeployedNetwork, name: str, crops: Image, num_classe
         ),
     ):
         difference = float(np.abs(again.numpy() - together.numpy()).max())
-        if difference > _ROW_TOLERANCE * max(1.0, float(together.abs().max())):
+        if difference > ROW_OF_LARGEST * max(1.0, float(together.abs().max())):
             raise NetworkError(name, f"gives other logits {what}: they differ by {difference:.3g}", hint=hint)
     if (fault := network.fault_of(crops)) is not None:
         raise NetworkError(name, fault, hint="mend [output] values: logits or probabilities")

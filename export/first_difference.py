@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,9 @@ from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from export.deploy import DeployedNetwork
 from export.onnx_graph import trace
+from export.tolerances import VALUE_OF_LARGEST
 
 Values = dict[str, npt.NDArray[Any]]
-# Of the largest of a value's numbers: sums in another order stay below 1e-5, a wrong layer moves them by 1e-2.
-_RELATIVE: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ def first_difference(
                 continue
             largest = float(np.abs(before).max())
             difference = float(np.nan_to_num(np.abs(after.astype(np.float64) - before), nan=np.inf).max())
-            if difference > _RELATIVE * max(largest, _RELATIVE):
+            if difference > VALUE_OF_LARGEST * max(largest, VALUE_OF_LARGEST):
                 return ValueDifference(node.op_type, name, difference, largest)
     return None
 

@@ -13,17 +13,10 @@ from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
 from export.parity import torch_logits
 from export.probes import face_crops, noise_crops
+from export.tolerances import GOLDEN_BF16_OF_LARGEST, GOLDEN_FP32
 
 _FACES, _NOISE = 7, 1  # one of each expression
 _SEED: Final = 96
-
-# float32: two CPUs differ by the order of their sums only, 6e-6 as measured on AVX-512; the same in half of
-# the digits.
-_FP32: Final = 1e-3
-# bfloat16 keeps 8 bits of each activation, so the error grows with the logits: 0.100 where the largest logit
-# is 3.75 (OpenVINO on AVX-512 BF16, hafnet_half, 64 rendered faces), that is 2.7 % of it. Three times that is
-# allowed.
-_BF16_OF_LARGEST: Final = 0.08
 
 
 def make_golden(network: DeployedNetwork, template: AlignmentTemplate) -> Golden:
@@ -41,4 +34,4 @@ def golden_crops(template: AlignmentTemplate) -> Image:
 
 def golden_tolerances(logits: Logits) -> dict[str, float]:
     """Precision → how far a logit may be from these on another CPU."""
-    return {"fp32": _FP32, "bf16": round(_BF16_OF_LARGEST * float(np.abs(logits).max()), 4)}
+    return {"fp32": GOLDEN_FP32, "bf16": round(GOLDEN_BF16_OF_LARGEST * float(np.abs(logits).max()), 4)}

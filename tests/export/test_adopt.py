@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -15,6 +16,7 @@ from edge_runtime.errors import BundleError, ConfigurationError
 from edge_runtime.inference.classifier import softmax
 from edge_runtime.inference.opening import open_engine
 from export.adopt import Adoption, AdoptionError, adopt
+from export.probes import rendered_faces
 
 MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
 LABELS = '["sad", "happy", "neutral"]'
@@ -116,6 +118,25 @@ def test_the_graph_says_whose_network_it_is(tmp_path: Path) -> None:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert (metadata["name"], metadata["labels"]) == ("foreign", "sad happy neutral")
     assert metadata["adopted_sha256"] == found.bundle.manifest.provenance["adopted_sha256"]
+
+
+def test_the_formats_are_compared_on_given_faces_too_and_an_ir_keeps_what_the_graph_says(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "faces.npz"
+    np.savez(
+        data, images=rendered_faces(6, np.random.default_rng(0)), labels=np.arange(6), split=np.ones(6, int)
+    )
+    onnx.save(foreign(["batch", 1, 48, 48]), tmp_path / "foreign.onnx")
+    found = adopt(tmp_path / "foreign.onnx", write_contract(tmp_path), tmp_path / "bundle", data=data)
+    assert {hop.data for hop in found.parity} == {"rendered faces", "noise", "faces of faces.npz"}
+    openvino.save_model(openvino.Core().read_model(found.bundle.path("model.fp32.onnx")), tmp_path / "ir.xml")
+    ir = openvino.Core().read_model(tmp_path / "ir.xml")
+    assert ir.get_rt_info(["framework", "labels"]).value == "sad happy neutral"
+    assert (
+        ir.get_rt_info(["framework", "adopted_sha256"]).value
+        == (found.bundle.manifest.provenance["adopted_sha256"])
+    )
 
 
 def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from onnx import numpy_helper
 
 from export.deploy import DeployedNetwork
 from export.onnx_graph import write_onnx
-from export.parity import TOLERANCES, ParityError, check_parity, compare
+from export.parity import ParityError, check_parity, compare
+from export.tolerances import PARITY
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +74,9 @@ def test_a_logit_that_is_no_number_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("excess", [0.9, 1.1], ids=["within", "beyond"])
-@pytest.mark.parametrize("name", sorted(TOLERANCES))
+@pytest.mark.parametrize("name", sorted(PARITY))
 def test_the_tolerance_is_the_limit(name: str, excess: float) -> None:
-    limit = TOLERANCES[name]
+    limit = PARITY[name]
     right = lambda crops: np.zeros((len(crops), 1), np.float32)  # noqa: E731
     off = lambda crops: np.full((len(crops), 1), excess * limit, np.float32)  # noqa: E731
     crops = np.zeros((1, 4, 4), np.uint8)
@@ -86,3 +87,15 @@ def test_the_tolerance_is_the_limit(name: str, excess: float) -> None:
         assert compare("a → b", "zeros", right, off, crops, 1, limit) == pytest.approx(
             excess * limit, rel=1e-5
         )
+
+
+@pytest.mark.parametrize(("reach", "fails"), [(4.0, True), (40.0, False)], ids=["to 4", "to 40"])
+def test_the_tolerance_grows_with_logits_above_four(reach: float, fails: bool) -> None:
+    right = lambda crops: np.full((len(crops), 1), reach)  # noqa: E731
+    off = lambda crops: right(crops) + 5e-4  # noqa: E731
+    crops = np.zeros((1, 4, 4), np.uint8)
+    if fails:
+        with pytest.raises(ParityError):
+            compare("a → b", "zeros", right, off, crops, 1, 1e-4)
+    else:
+        assert compare("a → b", "zeros", right, off, crops, 1, 1e-4) == pytest.approx(5e-4)
