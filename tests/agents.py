@@ -8,24 +8,38 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edge_runtime.agent import Agent
 from edge_runtime.config import Config
 
 
+class Worker(Protocol):
+    """What runs until it is stopped."""
+
+    def run(self) -> object: ...
+
+    def stop(self) -> None: ...
+
+
+@contextmanager
+def in_a_thread(worker: Worker) -> Iterator[None]:
+    """Runs it in a thread, as long as the block lasts."""
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
 @contextmanager
 def working(config: Config, **arguments: Any) -> Iterator[Agent]:
     """An agent at work in a thread, as long as the block lasts."""
-    with Agent(config, **arguments) as agent:
-        thread = threading.Thread(target=agent.run)
-        thread.start()
-        try:
-            yield agent
-        finally:
-            agent.stop()
-            thread.join(20)
-            assert not thread.is_alive()
+    with Agent(config, **arguments) as agent, in_a_thread(agent):
+        yield agent
 
 
 @contextmanager

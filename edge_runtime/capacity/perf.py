@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_runtime.errors import PerfError
 from edge_runtime.firmware import firmware_folder
+from edge_runtime.json_documents import read_document
 
 SCHEMA_ID: Final = "roomtone-perf/1"
 
@@ -180,15 +180,7 @@ def read_perf(path: Path) -> Perf:
     Raises:
         PerfError: it cannot be read, is of another schema, or has faults.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as exc:
-        raise PerfError(path, f"cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise PerfError(path, "is no JSON") from exc
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA_ID:
-        raise PerfError(path, f"has the schema {schema!r}, this roomtone reads {SCHEMA_ID}")
+    document = read_document(path, SCHEMA_ID, PerfError)
     try:
         return Perf.model_validate(document)
     except ValidationError as exc:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from edge_runtime.capacity.model import Demand, decode_cost_ms, error_of, load, network_ms, scan_ms
 from edge_runtime.capacity.perf import Perf
 from edge_runtime.capacity.plan import MOST_BUSY, Plan, cameras_that_fit
+from edge_runtime.figure_table import figure_table
 
 _STYLES = {"fits": "bold green", "may fit": "bold yellow", "does not fit": "bold red"}
 CLASS = Demand(faces=22)  # one 1080p camera with a class, at the rates that ship
@@ -24,18 +24,18 @@ def show_board(perf: Perf, console: Console) -> None:
         f"[bold]{perf.name}[/]: {escape(board.cpu or board.model)}, {board.cores} cores, {board.instruction_set}; "
         f"{bundle.name} {bundle.version} on {perf.engine}\n"
     )
-    table = _table("a call, ms of processor time", "360p", "720p", "1080p", "4K")
+    table = figure_table("a call, ms of processor time", "360p", "720p", "1080p", "4K")
     for name, cells in rows_by_height(perf):
         table.add_row(name, *cells)
     console.print(table)
-    table = _table("a scan shrunk to", *(f"{row.width_px} px" for row in perf.scan if row.threads == 1))
+    table = figure_table("a scan shrunk to", *(f"{row.width_px} px" for row in perf.scan if row.threads == 1))
     for threads in sorted({row.threads for row in perf.scan}):
         rows = [row for row in perf.scan if row.threads == threads]
         word = "thread" if threads == 1 else "threads"
         table.add_row(f"{threads} {word}, 24 faces, ms on the clock", *(f"{row.wall_ms:.1f}" for row in rows))
     console.print()
     console.print(table)
-    table = _table("the network", "1 face", "8 faces", "8, on the clock, all cores")
+    table = figure_table("the network", "1 face", "8 faces", "8, on the clock, all cores")
     for name, cells in rows_by_engine(perf):
         table.add_row(name, *cells)
     console.print()
@@ -63,7 +63,7 @@ def show_plan(answer: Plan, console: Console) -> None:
         f"{demand.scan_rate_hz:g} scans and {demand.classify_rate_hz:g} classifications a second"
     )
     console.print(f"on {escape(costs.title)}: [{_STYLES[answer.verdict]}]{answer.verdict}[/]\n")
-    table = _table("", "cores", "share")
+    table = figure_table("", "cores", "share")
     for name, cores in sorted(needed.parts.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{cores:.2f}", f"{cores / costs.cores:.0%}")
     low, high = needed.cores * costs.low, needed.cores * costs.high
@@ -84,7 +84,7 @@ def show_plan(answer: Plan, console: Console) -> None:
 
 def show_boards(boards: Sequence[Perf], console: Console) -> None:
     """Prints one line for each board."""
-    table = _table("board", "cores", "engine", "a class at 1080p, cores", "cameras that fit")
+    table = figure_table("board", "cores", "engine", "a class at 1080p, cores", "cameras that fit")
     for perf in boards:
         table.add_row(
             f"{perf.name} ({escape(perf.board.cpu)})",
@@ -128,11 +128,3 @@ def rows_by_engine(perf: Perf) -> list[tuple[str, list[str]]]:
         cells = [f"{network_ms(perf, name, faces, 32):.1f}" for faces in (1, 8)]
         rows.append((name, [*cells, f"{clock[0]:.1f}" if clock else "–"]))
     return rows
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first)
-    for other in others:
-        table.add_column(other, justify="right")
-    return table

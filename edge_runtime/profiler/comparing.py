@@ -7,7 +7,6 @@ one run know nothing of what differs from run to run, such as another program on
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from edge_runtime.errors import BaselineError
+from edge_runtime.json_documents import read_document
 from edge_runtime.profiler.report import SCHEMA_ID
 
 _DRAWS: Final = 2000
@@ -71,16 +71,7 @@ def read_baseline(path: Path) -> dict[str, Any]:
     Raises:
         BaselineError: it cannot be read, or is no report of this schema.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as exc:
-        raise BaselineError(path, f"cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise BaselineError(path, "is no JSON") from exc
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA_ID:
-        raise BaselineError(path, f"has the schema {schema!r}, this roomtone writes {SCHEMA_ID}")
-    return dict(document)
+    return read_document(path, SCHEMA_ID, BaselineError)
 
 
 def compare(

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from edge_runtime.figure_table import figure_table
 from edge_runtime.profiler.comparing import Comparison
 from edge_runtime.profiler.report import WAITING, Report
 from edge_runtime.profiling.spans import Spans
@@ -20,7 +21,7 @@ _LOOP: Final = "MainThread"
 def live_table(spans: Spans) -> RenderableType:
     """Percentiles of the last few thousand spans of each stage."""
     rows = sorted(spans.percentiles().items(), key=lambda item: -item[1].p50_ms * item[1].count)
-    table = _table("stage", "spans", "p50 ms", "p95 ms", "p99 ms")
+    table = figure_table("stage", "spans", "p50 ms", "p95 ms", "p99 ms")
     for stage, times in rows:
         table.add_row(
             _stage(stage),
@@ -82,7 +83,7 @@ def show(report: Report, console: Console) -> None:
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
     """Prints what changed."""
-    table = _table("against the baseline", "then ms", "now ms", "ratio", "95 % interval", "")
+    table = figure_table("against the baseline", "then ms", "now ms", "ratio", "95 % interval", "")
     styles = {"slower": "bold red", "faster": "bold green", "same": "dim"}
     for change in comparison.changes:
         table.add_row(
@@ -100,7 +101,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _stages(report: Report) -> Table:
-    table = _table("stage", "thread", "spans", "p50 ms", "p95", "p99", "max", "a frame", "wall", "cpu")
+    table = figure_table("stage", "thread", "spans", "p50 ms", "p95", "p99", "max", "a frame", "wall", "cpu")
     for row in report.stages:
         table.add_row(
             _stage(row.stage),
@@ -118,7 +119,7 @@ def _stages(report: Report) -> Table:
 
 
 def _layers(report: Report) -> Table:
-    table = _table("slowest layers of one call", "kind", "precision", "ms", "share")
+    table = figure_table("slowest layers of one call", "kind", "precision", "ms", "share")
     slowest = sorted(report.layers, key=lambda layer: -layer.ms)
     for layer in slowest[:_MOST_LAYERS]:
         table.add_row(
@@ -145,11 +146,3 @@ def _precisions(found: Iterable[str]) -> str:
 
 def _stage(name: str) -> str:
     return f"[dim]{name}[/]" if name in WAITING else name
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first)
-    for other in others:
-        table.add_column(other, justify="right")
-    return table

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from agents import told_at_work
+from agents import in_a_thread, told_at_work
 from brokers import Listener, Mosquitto, until
 
 from edge_runtime.cameras import Cameras
@@ -60,15 +60,8 @@ def reads(*configs: Config) -> list[Callable[[], Config]]:
 @contextmanager
 def at_work(*configs: Config, **arguments: Any) -> Iterator[Cameras]:
     """Cameras at work in a thread, as long as the block lasts."""
-    with Cameras(reads(*configs), **arguments) as cameras:
-        thread = threading.Thread(target=cameras.run)
-        thread.start()
-        try:
-            yield cameras
-        finally:
-            cameras.stop()
-            thread.join(30)
-            assert not thread.is_alive()
+    with Cameras(reads(*configs), **arguments) as cameras, in_a_thread(cameras):
+        yield cameras
 
 
 def film(path: Path, frames: int = 20) -> Path:
