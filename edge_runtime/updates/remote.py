@@ -149,13 +149,14 @@ class RemoteUpdates:
     def _follow(self, exchange: Exchange, candidate: Candidate) -> None:
         """Says each change of phase, and the end."""
         phase = ""
-        while not self._closing.wait(_POLL_S):
+        while not self._closing.is_set():
             self._check_cancelled()
             table = self._slots.table()
             if table.candidate is not None and table.candidate.digest == candidate.digest:
                 if table.candidate.phase != phase:
                     phase = table.candidate.phase
                     exchange.accepted({"phase": "shadow" if phase == "checked" else phase})
+                self._closing.wait(_POLL_S)
                 continue
             if table.current is not None and table.current.digest == candidate.digest:
                 exchange.ok({**self._report(), "outcome": "committed"})

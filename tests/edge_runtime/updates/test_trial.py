@@ -366,8 +366,9 @@ def test_a_signed_bundle_is_fetched_tried_and_committed_on_request(
     sign_bundle(folder, keys.private)
     server = file_server(pack(folder, tmp_path / "b.tar").read_bytes())
     trust = {"require_signature": True, "public_key": keys.public, "ca_file": certificates / "ca.pem"}
-    config = make(mosquitto.mqtt.url, updates=make().updates.model_dump() | trust | {"allow_remote": True})
-    with working(config):
+    slow = {"shadow_s": 2.0}  # phases are looked at twice a second
+    updates = make().updates.model_dump() | trust | slow | {"allow_remote": True}
+    with working(config := make(mosquitto.mqtt.url, updates=updates)):
         done = asker.answer("bundle/activate", bundle=server.url, timeout_s=40)
         assert done.status == "ok", done
         assert (done.data["outcome"], done.data["bundle"]) == ("committed", "tiny@0.3.0")
