@@ -31,7 +31,7 @@
     ├── TooMuchError                 25   cameras that a board cannot carry, or not surely
     └── of the workstation, in their own modules:
         ├── CheckpointError          12   export.checkpoints
-        ├── DivergedError            13   export.training.trainer
+        ├── DivergedError            13   export.training.run
         ├── ParityError              14   export.parity
         ├── AdoptionError            15   export.adopt: somebody else's network that cannot be had
         ├── NetworkError             15   export.deploy: likewise, of a factory

@@ -4,9 +4,12 @@
     fusion.py         P4: learned, HOG and SIFT features side by side
     drsn18.py         P4: deep residual shrinkage network, and its baselines resnet18 and se_resnet18
     hafnet.py         P5: feature clustering, multi-head attention, attention fusion
+    attention_fusion.py   P1: geometry and texture beside convolutions, three attentions, over a sequence of crops
+    vit_vlad.py           P3: ViT, NetVLAD, temporal Transformer; classes, valence and arousal of a sequence
 
 `ARCHITECTURES` maps the names that the command line knows to builders of a config; a config makes its network and
-the objective that trains it. Sequence networks (P1, P3) take another input and come as files of their own.
+the objective that trains it. `SEQUENCE_ARCHITECTURES` does so for networks of sequences, which come in two parts:
+`encode` runs once for a new frame of a face, `head` over the features of its last M frames.
 
     config = ARCHITECTURES["hafnet_half"](num_classes=7)
     network = config.network()
@@ -16,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from torch import nn
 
 from edge_runtime.errors import ConfigurationError, Fault
-from export.architectures import drsn18, fusion, hafnet, lip_resnet18
+from export.architectures import attention_fusion, drsn18, fusion, hafnet, lip_resnet18, vit_vlad
 
 
 class Config(Protocol):
@@ -48,6 +51,18 @@ class Config(Protocol):
         """Takes that output and (B, num_classes) label distributions, gives the loss."""
 
 
+class SequenceConfig(Config, Protocol):
+    """Sizes of a network of sequences; its network has `encode` and `head` (see the module)."""
+
+    @property
+    def frames(self) -> int:
+        """M, how many frames its head looks at."""
+
+    @property
+    def feature_length(self) -> int:
+        """F, how many numbers `encode` gives of a frame."""
+
+
 ARCHITECTURES: Final[dict[str, Callable[[int], Config]]] = {
     "lip_resnet18": lip_resnet18.lip_resnet18,
     "lip_resnet18_half": lip_resnet18.lip_resnet18_half,
@@ -67,10 +82,18 @@ ARCHITECTURES: Final[dict[str, Callable[[int], Config]]] = {
     "hafnet_small": hafnet.hafnet_small,
 }
 
+SEQUENCE_ARCHITECTURES: Final[dict[str, Callable[[int], SequenceConfig]]] = {
+    "attention_fusion": attention_fusion.attention_fusion,
+    "attention_fusion_edge": attention_fusion.attention_fusion_edge,
+    "vit_vlad": vit_vlad.vit_vlad,
+    "vit_vlad_edge": vit_vlad.vit_vlad_edge,
+}
 
-def configure(
-    architecture: str, num_classes: int, changes: Mapping[str, int | float | str] | None = None
-) -> Config:
+_Changes = Mapping[str, int | float | str]
+_C = TypeVar("_C", bound=Config)
+
+
+def configure(architecture: str, num_classes: int, changes: _Changes | None = None) -> Config:
     """The sizes of a network by its name.
 
     Args:
@@ -82,7 +105,18 @@ def configure(
         ConfigurationError: no architecture of this name, or a change that it cannot take.
     """
     check_architecture(architecture)
-    config = ARCHITECTURES[architecture](num_classes)
+    return _changed(architecture, ARCHITECTURES[architecture](num_classes), changes)
+
+
+def configure_sequence(
+    architecture: str, num_classes: int, changes: _Changes | None = None
+) -> SequenceConfig:
+    """As `configure`, for a name of `SEQUENCE_ARCHITECTURES`."""
+    _check_known(architecture, SEQUENCE_ARCHITECTURES)
+    return _changed(architecture, SEQUENCE_ARCHITECTURES[architecture](num_classes), changes)
+
+
+def _changed(architecture: str, config: _C, changes: _Changes | None) -> _C:
     faults = [fault for name, value in (changes or {}).items() if (fault := _fault(config, name, value))]
     if faults:
         known = ", ".join(f"{name} ({value})" for name, value in _changeable(config).items())
@@ -113,8 +147,12 @@ def check_architecture(architecture: str) -> None:
     Raises:
         ConfigurationError: no architecture of this name.
     """
-    if architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
+    _check_known(architecture, ARCHITECTURES)
+
+
+def _check_known(architecture: str, names: Mapping[str, object]) -> None:
+    if architecture not in names:
+        known = ", ".join(names)
         raise ConfigurationError(
             "the command line", [Fault("ARCH", f"{architecture!r} is not one of {known}")]
         )

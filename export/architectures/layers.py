@@ -1,4 +1,4 @@
-"""What two papers share: the residual backbone (P4 and P5), distances to class centres, initialisation."""
+"""What two papers share: the residual backbone, targets of sequences, distances to class centres, initialisation."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ class NetworkOutput(NamedTuple):
 
     logits: Tensor  # (B, num_classes)
     features: Tensor  # (B, C), what the classifier sees; a second head may learn from it
+
+
+class SequenceTargets(NamedTuple):
+    """What a network of sequences is to learn (P1, P3)."""
+
+    labels: Tensor  # (N, num_classes) distributions, of the newest frame's state
+    frame_labels: Tensor  # (N, M, num_classes) distributions, of each frame's
+    valence_arousal: Tensor  # (N, 2) in [−1, 1], of the newest frame's state
 
 
 class BasicBlock(nn.Module):

@@ -13,7 +13,8 @@ from export.checkpoints import CheckpointError, load_checkpoint
 from export.training.datasets import TrainingFaces
 from export.training.progress import EpochResult
 from export.training.recipe import Recipe
-from export.training.trainer import DivergedError, Trainer
+from export.training.run import DivergedError
+from export.training.trainer import Trainer
 
 RECIPE = Recipe(architecture=TINY, epochs=2, batch_size=8, learning_rate=0.02, ema=0.5)
 
