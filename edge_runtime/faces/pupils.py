@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge_runtime.faces.alignment import FloatArray, default_pupils
 from edge_runtime.faces.cascades import load_cascade
+from edge_runtime.faces.iris import iris_centre
 from edge_runtime.frames.frame import Image
 
 _FACE_PX: Final = 100  # side to which the face box is scaled before the eye cascade (window 20×20) looks
@@ -102,26 +103,7 @@ def _best_pair(centres: npt.NDArray[np.floating], box: FloatArray) -> tuple[int,
 
 
 def _pupil_in_eye(band: Image, rect: FloatArray) -> npt.NDArray[np.float32]:
-    """The centre of the iris in an eye box: Canny edges, Hough circle; the box's centre where there is none.
-
-    Returns:
-        (2,) float32 in pixels of the band. A circle away from the eye box's middle is a brow or a lid, no
-        iris.
-    """
+    """(2,) float32 in pixels of the band: the iris, or the eye box's centre where no circle is found in it."""
+    iris = iris_centre(band, rect)
     x, y, w, h = (int(value) for value in rect)
-    eye = band[y : y + h, x : x + w]
-    centre = np.array([x + w / 2, y + h / 2], np.float32)
-    circles = cv2.HoughCircles(
-        eye,
-        cv2.HOUGH_GRADIENT,
-        dp=1,
-        minDist=w,
-        param1=120,
-        param2=8,
-        minRadius=max(2, w // 12),
-        maxRadius=w // 5,
-    )
-    if circles is None:
-        return centre
-    circle = np.asarray(circles, np.float32).reshape(-1, 3)[0, :2] + (x, y)
-    return circle.astype(np.float32) if bool(np.all(np.abs(circle - centre) <= 0.15 * w)) else centre
+    return np.array([x + w / 2, y + h / 2], np.float32) if iris is None else iris

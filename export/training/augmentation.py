@@ -57,12 +57,12 @@ class Augmentation:
         for index, image in enumerate(images):
             crop = crops[index]
             if rng.random() < self.blur:
-                image = _lower_resolution(image, rng.uniform(0.5, 0.9))
+                image = lower_resolution(image, rng.uniform(0.5, 0.9))
             align(image, disturbed[index : index + 1], template, out=crop[None])
             if rng.random() < self.flip:
                 crop[:] = crop[:, ::-1].copy()
             if rng.random() < self.erase:
-                _erase(crop, rng)
+                erase(crop, rng)
         return crops
 
     def _disturb(self, pupils_xy: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -78,13 +78,15 @@ class Augmentation:
         return np.asarray(moved + np.einsum("nij,nkj->nki", turn, arm), np.float32)
 
 
-def _lower_resolution(image: Image, factor: float) -> Image:
+def lower_resolution(image: Image, factor: float) -> Image:
+    """The image as if it had been taken from farther away: shrunk by the factor, in (0, 1], and enlarged again."""
     height, width = image.shape
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _erase(crop: Image, rng: np.random.Generator) -> None:
+def erase(crop: Image, rng: np.random.Generator) -> None:
+    """Writes a rectangle of grey noise over 2–15 % of the crop."""
     size = crop.shape[0]
     area, ratio = rng.uniform(0.02, 0.15) * size * size, np.exp(rng.uniform(-0.9, 0.9))
     height, width = min(size, round(np.sqrt(area * ratio))), min(size, round(np.sqrt(area / ratio)))

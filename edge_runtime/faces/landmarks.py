@@ -1,0 +1,172 @@
+"""Landmarks: 68 points by a small network, and the two pupils, for all faces of a frame in one batch.
+
+    boxes → cuts by `alignment.align` → network → 68 points each → back into the frame → irises between the lids
+
+The network sees the face as the box alone gives it, upright and a little wider than the box; it needs no eyes. Where
+it doubts its own answer, and where a point lies outside of the image, there is NaN and no guess.
+
+Convention: order of the 68 points is iBUG's (Sagonas et al. 2013), 0-based; P1 §3.1 counts from 1. 68 and 69 are the
+image-left and the image-right pupil. Points are (x, y) in pixels of the frame, pixel centres at integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.faces.alignment import AlignmentTemplate, FloatArray, align, default_pupils, similarity
+from edge_runtime.faces.iris import iris_centre
+from edge_runtime.frames.frame import Image
+
+MARKS: Final = 68
+POINTS: Final = 70  # and the two pupils
+LEFT_EYE: Final = slice(36, 42)  # image-left: the person's right one
+RIGHT_EYE: Final = slice(42, 48)
+OUTER_EYE_CORNERS: Final = (36, 45)
+# 1.4 times as wide as a Haar box, whose default pupils lie 0.37 of its side apart: chin, temples and a tilted head
+# stay in the cut.
+LANDMARK_TEMPLATE: Final = AlignmentTemplate("landmarks", 64, 23.5, 21.0)
+
+_NO_CONFIDENCE: Final = 0.2  # expected error, by the eyes' distance, at which nothing is known of the face
+_LEAST_CONFIDENCE: Final = 0.25
+_LEAST_BOX_PX: Final = 8  # narrower boxes hold nothing that could be marked
+_EYE_BOX: Final = 1.7  # side of an eye's box, in distances of its corners
+_EYE_BOX_PX: Final = 30  # to which it is scaled
+
+
+class PointRegressor(Protocol):
+    """The network; ONNX Runtime and OpenVINO stand behind it."""
+
+    def regress(self, crops: Image) -> tuple[FloatArray, FloatArray]:
+        """Runs one batch.
+
+        Args:
+            crops: (N, size, size) uint8, contiguous, N ≥ 1.
+
+        Returns:
+            (N, 136) float32, x and y of each point from −1 to 1 across the crop; (N,) float32, the natural logarithm of
+            the mean error that is to be expected of them, as a share of the distance of the outer eye corners.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """Of the faces of one frame, as parallel arrays; N = 0 is legal.
+
+    Attributes:
+        points_xy: (N, 70, 2) float32 in pixels of the frame; NaN where unknown.
+        confidence: (N,) float32 in [0, 1]: 1 − expected error / 0.2, the error being the network's own estimate of its
+            mean error by the distance of the outer eye corners. Below 0.25 all points of the face are NaN.
+        irises_found: (N, 2) bool; False: that pupil is the middle of its lids, since no iris was found there.
+    """
+
+    points_xy: FloatArray
+    confidence: FloatArray
+    irises_found: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+
+class LandmarkFinder:
+    """Finds the landmarks of faces.
+
+    Args:
+        regressor: the network.
+        template: that its cuts are made by.
+        finds_irises: False: the pupils are the middles of the lids, which costs less.
+    """
+
+    def __init__(
+        self,
+        regressor: PointRegressor,
+        template: AlignmentTemplate = LANDMARK_TEMPLATE,
+        *,
+        finds_irises: bool = True,
+    ) -> None:
+        self._regressor, self._template, self._finds_irises = regressor, template, finds_irises
+
+    def find(self, image_grey: Image, boxes_xyxy: FloatArray) -> Landmarks:
+        """Marks each face.
+
+        Args:
+            image_grey: (H, W) uint8.
+            boxes_xyxy: (N, 4) float32 as the frontal Haar cascades draw them; may reach out of the image.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        count = len(boxes_xyxy)
+        points = np.full((count, POINTS, 2), np.nan, np.float32)
+        confidence, irises = np.zeros(count, np.float32), np.zeros((count, 2), np.bool_)
+        rows = np.flatnonzero(boxes_xyxy[:, 2] - boxes_xyxy[:, 0] >= _LEAST_BOX_PX)
+        if len(rows) == 0:
+            return Landmarks(points, confidence, irises)
+        pupils = default_pupils(boxes_xyxy[rows])
+        relative, log_error = self._regressor.regress(align(image_grey, pupils, self._template))
+        confidence[rows] = np.clip(1 - np.exp(log_error) / _NO_CONFIDENCE, 0, 1)
+        marks = from_crop(relative.reshape(-1, MARKS, 2), similarity(pupils, self._template), self._template)
+        for row, found in zip(rows, marks, strict=True):
+            if confidence[row] >= _LEAST_CONFIDENCE:
+                points[row, :MARKS] = found
+                points[row, MARKS:], irises[row] = self._pupils(image_grey, found)
+        points[_is_outside(points, image_grey)] = np.nan
+        return Landmarks(points, confidence, irises)
+
+    def _pupils(self, image_grey: Image, marks: FloatArray) -> tuple[FloatArray, list[bool]]:
+        eyes = [marks[LEFT_EYE], marks[RIGHT_EYE]]
+        irises = [_iris(image_grey, lids) if self._finds_irises else None for lids in eyes]
+        pupils = [lids.mean(axis=0) if iris is None else iris for lids, iris in zip(eyes, irises, strict=True)]
+        return np.asarray(pupils, np.float32), [iris is not None for iris in irises]
+
+
+def from_crop(relative: FloatArray, matrices: FloatArray, template: AlignmentTemplate) -> FloatArray:
+    """Points of crops, back in the image that they were cut out of.
+
+    Args:
+        relative: (N, P, 2) float32, from −1 to 1 across the crop.
+        matrices: (N, 2, 3) float32 from image to crop, of `alignment.similarity`.
+        template: that the crops were cut by.
+
+    Returns:
+        (N, P, 2) float32 pixels.
+    """
+    in_crop = (relative * template.size_px + template.size_px - 1) / 2 - matrices[:, None, :, 2]
+    linear = matrices[:, :, :2]
+    # The inverse of a similarity is its transpose over the square of its scale.
+    squared = (linear[:, 0] ** 2).sum(axis=1)[:, None, None]
+    return np.asarray(in_crop @ linear / squared, np.float32)
+
+
+def to_crop(points_xy: FloatArray, matrices: FloatArray, template: AlignmentTemplate) -> FloatArray:
+    """The inverse of `from_crop`: what the network is to give for these points of the image."""
+    in_crop = points_xy @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    return np.asarray((2 * in_crop - (template.size_px - 1)) / template.size_px, np.float32)
+
+
+def _iris(image_grey: Image, lids: FloatArray) -> FloatArray | None:
+    """The iris between six lid points, in pixels of the image; None where no circle is found."""
+    middle, side = lids.mean(axis=0), _EYE_BOX * float(np.hypot(*(lids[3] - lids[0])))
+    if side < 2:
+        return None
+    scale = _EYE_BOX_PX / side
+    corner = middle - side / 2
+    to_box = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]], np.float32)
+    size = (_EYE_BOX_PX, _EYE_BOX_PX)
+    box = cv2.warpAffine(image_grey, to_box, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    found = iris_centre(np.asarray(box, np.uint8), np.array([0, 0, _EYE_BOX_PX, _EYE_BOX_PX]))
+    return None if found is None else np.asarray(corner + found / scale, np.float32)
+
+
+def _is_outside(points: FloatArray, image_grey: Image) -> npt.NDArray[np.bool_]:
+    height, width = image_grey.shape
+    # NaN compares as False, and stays what it is.
+    return ((points < -0.5) | (points > np.array([width, height]) - 0.5)).any(axis=2)
