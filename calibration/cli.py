@@ -14,6 +14,7 @@ from rich.progress import Progress
 from calibration.end_to_end import end_to_end
 from calibration.evaluation import Evaluation, evaluate, prepare
 from calibration.guard import Limits, QuantizationGuardError
+from calibration.landmark_cli import calibrate_landmarks_command, evaluate_landmarks_command
 from calibration.outcome import QuantizationSettings
 from calibration.pipeline import calibrate, check_split, write_calibrated
 from calibration.samples import PER_CLASS, choose_samples, save_samples
@@ -30,7 +31,11 @@ from edge_runtime.inference.opening import open_engine
 from edge_runtime.updates.starting import cli_state_directory
 
 _LISTED: Final = 10  # unreadable files that are named
-evaluate_app = typer.Typer()
+evaluate_app = typer.Typer(
+    cls=DefaultCommandGroup,
+    no_args_is_help=True,
+    help="Measure a bundle, or a landmark network, on faces that training never saw.",
+)
 calibrate_app = typer.Typer(
     cls=DefaultCommandGroup,
     no_args_is_help=True,
@@ -62,7 +67,7 @@ class _Bars:
         self._progress.update(self._tasks[stage], completed=done)
 
 
-@evaluate_app.command("evaluate")
+@evaluate_app.command("bundle")
 def evaluate_command(
     bundle: _BundleArgument,
     data: _Data,
@@ -360,3 +365,7 @@ def _facts(result: Evaluation, digest: str) -> dict[str, object]:
         "engine": asdict(result.engine),
         **result.metrics.to_json(),
     }
+
+
+evaluate_app.command("landmarks")(evaluate_landmarks_command)
+calibrate_app.command("landmarks")(calibrate_landmarks_command)

@@ -170,6 +170,9 @@ class Manifest(_Part):
     variants: tuple[Variant, ...] = Field(min_length=1)
     files: tuple[FileDigest, ...]
     quality: Quality | None = None
+    landmarks: InsidePath | None = Field(
+        None, description="folder of the bundle's own landmark network, see edge_runtime.landmark_bundle"
+    )
     provenance: dict[str, str] = {}
 
     @model_validator(mode="after")
@@ -192,6 +195,8 @@ class Manifest(_Part):
             raise ValueError(f"variants need files without a digest: {', '.join(sorted(absent))}")
         if "golden.npz" not in listed:
             raise ValueError("golden.npz has no digest")
+        if self.landmarks is not None and f"{self.landmarks}/landmarks.json" not in listed:
+            raise ValueError(f"{self.landmarks}/landmarks.json has no digest")
         return self
 
     @property
@@ -261,7 +266,7 @@ def open_bundle(folder: Path) -> Bundle:
     raw = _read_manifest(folder)
     manifest = _parsed(folder, raw)
     for file in manifest.files:
-        _check_digest(folder, file)
+        check_digest(folder, file)
     unknown = [spec.kind for spec in manifest.inputs if spec.kind not in KINDS]
     if unknown:
         raise BundleError(
@@ -316,7 +321,13 @@ def _parsed(folder: Path, raw: bytes) -> Manifest:
         raise BundleError(folder, problems, hint="export the bundle again") from exc
 
 
-def _check_digest(folder: Path, file: FileDigest) -> None:
+def check_digest(folder: Path, file: FileDigest) -> None:
+    """Holds a file against what a manifest records of it.
+
+    Raises:
+        BundleError: it cannot be read.
+        BundleTamperedError: it is another file.
+    """
     path = folder / file.path
     try:
         with path.open("rb") as stream:
@@ -336,6 +347,26 @@ def _check_digest(folder: Path, file: FileDigest) -> None:
 
 
 def _read_golden(folder: Path, manifest: Manifest) -> Golden:
+    return read_golden(
+        folder,
+        size_px=manifest.alignment.size_px,
+        columns=len(manifest.labels),
+        precisions={variant.precision for variant in manifest.variants},
+    )
+
+
+def read_golden(folder: Path, *, size_px: int, columns: int, precisions: set[Precision]) -> Golden:
+    """Reads `golden.npz`.
+
+    Args:
+        folder: of the network.
+        size_px: side of its crops.
+        columns: numbers that it gives for one.
+        precisions: of its variants; each must have a tolerance.
+
+    Raises:
+        BundleError: it cannot be read, or is another network's.
+    """
     try:
         # Opened here, since `np.load` leaves a file open that turns out to be no archive.
         with (folder / "golden.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
@@ -349,16 +380,15 @@ def _read_golden(folder: Path, manifest: Manifest) -> Golden:
         raise BundleError(
             folder, f"golden.npz cannot be used: {exc}", hint="export the bundle again"
         ) from exc
-    size, classes = manifest.alignment.size_px, len(manifest.labels)
-    crops_fit = crops.dtype == np.uint8 and crops.shape[1:] == (size, size) and len(crops) > 0
-    if not crops_fit or logits.dtype.kind != "f" or logits.shape != (len(crops), classes):
+    crops_fit = crops.dtype == np.uint8 and crops.shape[1:] == (size_px, size_px) and len(crops) > 0
+    if not crops_fit or logits.dtype.kind != "f" or logits.shape != (len(crops), columns):
         raise BundleError(
             folder,
             f"golden.npz holds crops {crops.shape} {crops.dtype} and logits {logits.shape} {logits.dtype}, "
-            f"the manifest wants at least one crop {size}×{size} uint8 and float logits of {classes} labels",
+            f"the manifest wants at least one crop {size_px}×{size_px} uint8 and float logits of {columns} labels",
             hint="export the bundle again",
         )
-    untold = {variant.precision for variant in manifest.variants} - set(tolerances)
+    untold = precisions - set(tolerances)
     if untold:
         raise BundleError(
             folder,

@@ -25,15 +25,20 @@ from edge_runtime.errors import BundleError
 GOLDEN: Final = "golden.npz"
 
 
-def check_target(out: Path, *, force: bool) -> None:
+def check_target(out: Path, *, force: bool, manifest: str = MANIFEST) -> None:
     """Refuses a target before any work is done for it.
+
+    Args:
+        out: the folder to be.
+        force: replaces a bundle that is there.
+        manifest: the file that makes a folder one that may be replaced.
 
     Raises:
         BundleError: something is there and `force` is not given, or it is there and no bundle.
     """
     if not out.exists():
         return
-    if not (out / MANIFEST).is_file() and not _is_empty_folder(out):
+    if not (out / manifest).is_file() and not _is_empty_folder(out):
         raise BundleError(
             out, "is there already and is no bundle", hint="give a folder that does not exist yet"
         )
@@ -42,17 +47,18 @@ def check_target(out: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def new_bundle(out: Path, *, force: bool = False) -> Iterator[Path]:
+def new_bundle(out: Path, *, force: bool = False, manifest: str = MANIFEST) -> Iterator[Path]:
     """A folder to write a bundle into, which takes the name `out` when the block ends without an error.
 
     Args:
         out: the folder to be.
         force: replaces a bundle that is there.
+        manifest: see `check_target`.
 
     Raises:
         BundleError: see `check_target`; or the folder cannot be written.
     """
-    check_target(out, force=force)
+    check_target(out, force=force, manifest=manifest)
     token = secrets.token_hex(4)
     partial, replaced = (out.parent / f".{out.name}.{word}-{token}" for word in ("partial", "replaced"))
     try:

@@ -1,4 +1,4 @@
-"""Commands of the workstation: `roomtone train` and `roomtone export`."""
+"""Commands of the workstation: `roomtone train` and `roomtone export`; those of landmarks are in `landmark_cli`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from edge_runtime.commands.default_command import DefaultCommandGroup
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
+from export.landmark_cli import export_landmarks_command, train_landmarks
 from export.training.augmentation import Augmentation
 from export.training.recipe import Recipe
 
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from export.training.progress import EpochResult
     from export.training.progress import Progress as TrainingProgress
 
-train_app = typer.Typer()
+train_app = typer.Typer(
+    cls=DefaultCommandGroup,
+    no_args_is_help=True,
+    help="Train a network on crops that the device's own alignment cuts.",
+)
 export_app = typer.Typer(
     cls=DefaultCommandGroup,
     no_args_is_help=True,
@@ -63,7 +68,7 @@ def _list_networks(asked: bool) -> None:
     raise typer.Exit
 
 
-@train_app.command()
+@train_app.command("network")
 def train(
     architecture: Annotated[str, typer.Argument(metavar="ARCH", help=_ARCHITECTURES)],
     data: Annotated[Path, typer.Option(help=".npz as FER2013's, or a folder per class")],
@@ -474,3 +479,7 @@ def _export_facts(result: ExportResult) -> dict[str, Any]:
             for check in result.variants
         ],
     }
+
+
+train_app.command("landmarks")(train_landmarks)
+export_app.command("landmarks")(export_landmarks_command)

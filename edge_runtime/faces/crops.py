@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edge_runtime.faces.alignment import AlignmentTemplate, FloatArray, align
 from edge_runtime.faces.detection import HAAR_SIDE_PER_FACE_WIDTH
 from edge_runtime.faces.finder import Faces
+from edge_runtime.faces.landmark_pupils import PupilSource
 from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.faces.quality import sharpness as sharpness_of
 from edge_runtime.faces.view import FrameView
@@ -77,14 +78,19 @@ class CropMaker:
         template: of the bundle.
         readable_width_px: faces narrower than this are not cut.
         spans: where stage times go.
+        pupils: finds them; Haar eyes when absent.
     """
 
     def __init__(
-        self, template: AlignmentTemplate, readable_width_px: int, spans: Spans | None = None
+        self,
+        template: AlignmentTemplate,
+        readable_width_px: int,
+        spans: Spans | None = None,
+        pupils: PupilSource | None = None,
     ) -> None:
         self.template, self.readable_width_px = template, readable_width_px
         self._spans = Spans() if spans is None else spans
-        self._pupils = PupilFinder()
+        self._pupils: PupilSource = PupilFinder() if pupils is None else pupils
         self._known: dict[int, _KnownPupils] = {}
 
     def readable(self, faces: Faces) -> npt.NDArray[np.bool_]:

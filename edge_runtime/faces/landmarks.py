@@ -124,7 +124,9 @@ class LandmarkFinder:
     def _pupils(self, image_grey: Image, marks: FloatArray) -> tuple[FloatArray, list[bool]]:
         eyes = [marks[LEFT_EYE], marks[RIGHT_EYE]]
         irises = [_iris(image_grey, lids) if self._finds_irises else None for lids in eyes]
-        pupils = [lids.mean(axis=0) if iris is None else iris for lids, iris in zip(eyes, irises, strict=True)]
+        pupils = [
+            lids.mean(axis=0) if iris is None else iris for lids, iris in zip(eyes, irises, strict=True)
+        ]
         return np.asarray(pupils, np.float32), [iris is not None for iris in irises]
 
 
@@ -169,4 +171,5 @@ def _iris(image_grey: Image, lids: FloatArray) -> FloatArray | None:
 def _is_outside(points: FloatArray, image_grey: Image) -> npt.NDArray[np.bool_]:
     height, width = image_grey.shape
     # NaN compares as False, and stays what it is.
-    return ((points < -0.5) | (points > np.array([width, height]) - 0.5)).any(axis=2)
+    is_outside = (points < -0.5) | (points > np.array([width, height]) - 0.5)
+    return np.asarray(is_outside.any(axis=2))

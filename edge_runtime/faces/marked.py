@@ -114,8 +114,8 @@ def box_of_marks(marks_xy: FloatArray) -> FloatArray:
     return np.concatenate([middle - side / 2, middle + side / 2], axis=1).astype(np.float32)
 
 
-_SIDE_BY_EXTENT: Final = 1.0
-_MIDDLE_BY_SIDE: Final = np.array([0.0, -0.1], np.float32)
+_SIDE_BY_EXTENT: Final = 1.19
+_MIDDLE_BY_SIDE: Final = np.array([0.0, -0.157], np.float32)
 
 
 def face_boxes(images: Image, marks_xy: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:

@@ -1,8 +1,8 @@
 """Head pose from landmarks: yaw, pitch and roll of all faces of a frame, in closed form.
 
 Eye corners and nose keep their places in the head whatever the face does. A face is far from the camera against its
-depth, so its image is a scaled parallel projection of them (DeMenthon & Davis 1995, "POS"): two rows of a linear system,
-one least-squares solution for all faces, and the rotation nearest to it. No camera has to be calibrated for that.
+depth, so its image is a scaled parallel projection of them (DeMenthon & Davis 1995, "POS"): a linear system, one
+least-squares solution for all faces, and the rotation nearest to it. No camera has to be calibrated for that.
 
 Convention: at 0, 0, 0 the face looks straight into the camera; positive yaw turns it to the image's right, positive
 pitch downwards, positive roll tilts it clockwise as seen in the image; R = R_z(roll) R_y(yaw) R_x(pitch).
@@ -79,7 +79,9 @@ def head_poses(points_xy: FloatArray) -> HeadPoses:
 
 
 def _head_points() -> tuple[list[int], npt.NDArray[np.float64]]:
-    points = dict(_HEAD) | {left: (-_HEAD[right][0], *_HEAD[right][1:]) for left, right in _OTHER_SIDE.items()}
+    points = dict(_HEAD) | {
+        left: (-_HEAD[right][0], *_HEAD[right][1:]) for left, right in _OTHER_SIDE.items()
+    }
     return list(points), np.array(list(points.values()))
 
 

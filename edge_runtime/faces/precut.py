@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edge_runtime.faces.alignment import P1_TEMPLATE, AlignmentTemplate, FloatArray, align
 from edge_runtime.faces.cascades import load_cascade
+from edge_runtime.faces.landmark_pupils import PupilSource
 from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.frames.frame import Image
 
@@ -45,11 +46,15 @@ class LocatedFaces:
 
 
 class PrecutLocator:
-    """Finds face and pupils in pre-cut images. One instance belongs to one thread."""
+    """Finds face and pupils in pre-cut images. One instance belongs to one thread.
 
-    def __init__(self) -> None:
+    Args:
+        pupils: finds them; Haar eyes when absent.
+    """
+
+    def __init__(self, pupils: PupilSource | None = None) -> None:
         self._cascade = load_cascade("haarcascade_frontalface_alt.xml")
-        self._pupils = PupilFinder()
+        self._pupils: PupilSource = PupilFinder() if pupils is None else pupils
 
     def __call__(self, images_grey: Image) -> LocatedFaces:
         """Locates one face in each image.

@@ -75,21 +75,39 @@ def measure_speed(
     Raises:
         EngineError: an engine failed.
     """
-    clock = (
-        time.process_time
-        if all(engine.report.threads == 1 for engine in engines.values())
-        else time.perf_counter
+    one_thread = all(engine.report.threads == 1 for engine in engines.values())
+    return measure_calls(
+        {name: engine.logits for name, engine in engines.items()},
+        crops,
+        batches=batches,
+        rounds=rounds,
+        in_a_row=in_a_row,
+        clock=time.process_time if one_thread else time.perf_counter,
+        on_round=on_round,
     )
+
+
+def measure_calls(
+    calls: Mapping[str, Callable[[Image], object]],
+    crops: Image,
+    *,
+    batches: tuple[int, ...] = BATCHES,
+    rounds: int = ROUNDS,
+    in_a_row: int = 1,
+    clock: Callable[[], float] = time.process_time,
+    on_round: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[tuple[str, int], Timing]:
+    """Times whatever takes a batch of crops, in turns; see `measure_speed`."""
     inputs = {batch: np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:]))) for batch in batches}
-    times = {(name, batch): np.empty(rounds) for batch in batches for name in engines}
+    times = {(name, batch): np.empty(rounds) for batch in batches for name in calls}
     # One size after the other: each has its own compiled network, and the caches to itself.
     for place, batch in enumerate(batches):
         for number in range(-_WARM_UP, rounds):
-            for name, engine in engines.items():
+            for name, call in calls.items():
                 for _ in range(in_a_row - 1):
-                    engine.logits(inputs[batch])
+                    call(inputs[batch])
                 began_s = clock()
-                engine.logits(inputs[batch])
+                call(inputs[batch])
                 if number >= 0:
                     times[name, batch][number] = (clock() - began_s) * 1e3
             on_round(place * rounds + max(number + 1, 0), len(batches) * rounds)

@@ -26,7 +26,13 @@ class LandmarkNetConfig:
     """Sizes and loss weights; all are our own."""
 
     width: int = 24  # channels of the stem
-    stages: tuple[int, ...] = (32, 64, 64, 96, 96)  # channels of the blocks; a wider one halves the resolution
+    stages: tuple[int, ...] = (
+        32,
+        64,
+        64,
+        96,
+        96,
+    )  # channels of the blocks; a wider one halves the resolution
     size_px: int = 64  # side of the cut
     wing_reach: float = 0.15  # Feng et al. 2018, eq. 5: w …
     wing_curvature: float = 0.03  # … and ε, both in distances of the eye corners
@@ -98,12 +104,16 @@ class LandmarkObjective(nn.Module):
         """
         config = self.config
         is_face = scale > 0
-        by_eyes = (output.points.float() - points).view(len(points), -1, 2) / scale.clamp(min=1e-3)[:, None, None]
+        by_eyes = (output.points.float() - points).view(len(points), -1, 2) / scale.clamp(min=1e-3)[
+            :, None, None
+        ]
         far = config.wing_reach * (1 - torch.log(torch.tensor(1 + config.wing_reach / config.wing_curvature)))
         size = by_eyes.abs()
         near = config.wing_reach * torch.log1p(size / config.wing_curvature)
         wing = torch.where(size < config.wing_reach, near, size - far).mean(dim=(1, 2))
         with torch.no_grad():
-            error = torch.where(is_face, by_eyes.norm(dim=2).mean(dim=1), torch.ones_like(scale)).clamp(0.01, 0.5)
+            error = torch.where(is_face, by_eyes.norm(dim=2).mean(dim=1), torch.ones_like(scale)).clamp(
+                0.01, 0.5
+            )
         doubt = F.smooth_l1_loss(output.log_error.float().squeeze(1), error.log())
         return (wing * is_face).sum() / is_face.sum().clamp(min=1) + config.error_weight * doubt

@@ -27,7 +27,9 @@ from edge_runtime.frames.simulation.shape import MIRROR
 from export.training.augmentation import erase, lower_resolution
 
 _RENDERED_NOISE: Final = 6.0  # standard deviation of the sensor's noise, at most
-_LEAST_SCALE: Final = 0.35  # of a profile's eye distance, in half cuts: a hundredth of a face must not count threefold
+_LEAST_SCALE: Final = (
+    0.35  # of a profile's eye distance, in half cuts: a hundredth of a face must not count threefold
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,9 @@ class CutBatches:
         def cut(index: int) -> CutBatch:
             chosen = order[index * self._size : (index + 1) * self._size]
             parts = [
-                disturbed_cuts(part.rows(self._row[chosen[self._set[chosen] == which]]), self._augmentation, rng)
+                disturbed_cuts(
+                    part.rows(self._row[chosen[self._set[chosen] == which]]), self._augmentation, rng
+                )
                 for which, part in enumerate(self._faces)
             ]
             crops, points, scale = (np.concatenate(column) for column in zip(*parts, strict=True))

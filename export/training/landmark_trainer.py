@@ -117,7 +117,9 @@ class LandmarkTrainer:
         self._resume()
 
     def run(
-        self, on_step: Callable[[Progress], None], on_epoch: Callable[[LandmarkEpoch], None] = lambda row: None
+        self,
+        on_step: Callable[[Progress], None],
+        on_epoch: Callable[[LandmarkEpoch], None] = lambda row: None,
     ) -> Path:
         """Trains to the end of the recipe.
 
