@@ -27,7 +27,7 @@ from export.checkpoints import check_space, load_checkpoint, load_weights, save_
 from export.deploy import normalise
 from export.training.landmark_cuts import CutAugmentation, CutBatches, rendered_faces
 from export.training.progress import Progress
-from export.training.trainer import DivergedError
+from export.training.run import DivergedError, has_bfloat16
 
 _LOOK: Final = 256  # faces of the choosing split that are marked at a time
 STATE: Final = "state.safetensors"
@@ -106,11 +106,13 @@ class LandmarkTrainer:
             rng = np.random.default_rng((recipe.seed, 0))
             sets.append(rendered_faces(recipe.rendered, training.images.shape[2], rng))
         self._batches = CutBatches(sets, recipe.augmentation, recipe.batch_size, recipe.seed)
-        self.network = config.network()
-        self.network.start_at(torch.from_numpy(_points(training).mean(axis=0)))
+        network = config.network()
+        network.start_at(torch.from_numpy(_points(training).mean(axis=0)))
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._objective = LandmarkObjective(config)
         self.average = deepcopy(self.network).eval()
         self._optimizer = self._make_optimizer()
+        self._is_half = has_bfloat16(torch.device("cpu"))
         check_space(folder, dict(self.network.state_dict()), 2 * 5)
         self.curve: list[LandmarkEpoch] = []
         self._steps_done = 0
@@ -149,7 +151,9 @@ class LandmarkTrainer:
             warm_up = min(1.0, (self._steps_done + 1) / len(self._batches))
             for group in self._optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * share))
-            output = self.network(normalise(batch.crops))
+            cuts = normalise(batch.crops).to(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._is_half):
+                output = self.network(cuts)
             loss = self._objective(output, batch.points, batch.scale)
             if not math.isfinite(loss.item()):
                 raise DivergedError(epoch, len(losses) + 1, self.folder / CHECKPOINT)
