@@ -14,9 +14,12 @@ from edge_runtime.commands.progress import work_progress
 def train_landmarks(
     data: Annotated[Path, typer.Option(help=".npz of marked faces; see docs/landmarks.md")],
     out: Annotated[Path, typer.Option(help="folder of the run; a run that was stopped goes on there")],
-    epochs: Annotated[int, typer.Option(min=1, help="passes over all faces")] = 150,
+    epochs: Annotated[int, typer.Option(min=1, help="passes over all faces")] = 100,
     batch_size: Annotated[int, typer.Option(min=2)] = 64,
     learning_rate: Annotated[float, typer.Option(min=0, help="peak of the cosine schedule")] = 3e-3,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="end after this much time, the schedule drawn out over it")
+    ] = None,
     rendered: Annotated[int, typer.Option(min=0, help="drawn faces beside the photographs")] = 800,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
@@ -25,21 +28,21 @@ def train_landmarks(
     roomtone train landmarks --data landmarks68.npz --out runs/landmarks
     """
     from edge_runtime.faces.marked import load_marked
-    from export.training.landmark_trainer import LandmarkEpoch, LandmarkRecipe, LandmarkTrainer
-    from export.training.progress import Progress
+    from export.training.landmark_trainer import LandmarkRecipe, LandmarkTrainer
+    from export.training.progress import EpochResult, Progress
 
     recipe = LandmarkRecipe(epochs, batch_size, learning_rate, rendered=rendered, seed=seed)
     with work_progress() as progress:
         training, choosing = load_marked(data, "training"), load_marked(data, "choosing")
-        trainer = LandmarkTrainer(recipe, training, choosing, out)
+        trainer = LandmarkTrainer(recipe, training, choosing, out, minutes)
         task = progress.add_task("training", total=100, note="")
 
         def on_step(now: Progress) -> None:
             progress.update(task, completed=100 * now.share, note=f"step {now.step}, loss {now.loss:.3f}")
 
-        def on_epoch(row: LandmarkEpoch) -> None:
+        def on_epoch(row: EpochResult) -> None:
             progress.console.print(
-                f"epoch {row.epoch:3d}  loss {row.loss:.4f}  error on the choosing split {row.error:.4f}"
+                f"epoch {row.epoch:3d}  loss {row.loss:.4f}  error on the choosing split {1 - row.accuracy:.4f}"
             )
 
         checkpoint = trainer.run(on_step, on_epoch)

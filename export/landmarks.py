@@ -39,6 +39,7 @@ from export.onnx_graph import GraphFacts, write_onnx
 from export.parity import ParityResult, check_parity
 from export.probes import face_crops
 from export.provenance import TOOLS, source_commit
+from export.training.landmark_trainer import LandmarkRecipe
 
 MODEL_FILE: Final = "model.fp32.onnx"
 ARCHITECTURE: Final = "landmark_net"
@@ -147,14 +148,17 @@ def export_landmarks(
 
 def _read(path: Path) -> tuple[DeployedLandmarks, dict[str, str]]:
     checkpoint = load_checkpoint(path)
-    recipe = checkpoint.facts.get("landmark_recipe")
-    if recipe is None:
-        raise CheckpointError(path, "is no landmark network's", hint="`roomtone train landmarks` makes one")
+    try:
+        recipe = LandmarkRecipe.from_json(checkpoint.facts["recipe"])
+    except (KeyError, TypeError) as exc:
+        raise CheckpointError(
+            path, "is no landmark network's", hint="`roomtone train landmarks` makes one"
+        ) from exc
     network = LandmarkNetConfig().network()
     load_weights(network, checkpoint, path)
     facts = {
         "trained_on": TRAINED_ON,
-        "recipe": json.dumps(recipe, sort_keys=True),
+        "recipe": json.dumps(recipe.to_json(), sort_keys=True),
         "epochs": str(checkpoint.facts.get("epochs_done", "not recorded")),
         "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "trained_with": f"torch {checkpoint.facts.get('torch', 'not recorded')}",
