@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= simulated://students=24,seed=7,teacher=true,lesson_s=150
 
-.PHONY: help demo test check bench bench-cameras bench-int8 bench-fleet bench-history bench-dashboard bench-scaling bench-soak docs format wheelhouse clean
+.PHONY: help demo test check ablations bench bench-cameras bench-int8 bench-fleet bench-history bench-dashboard bench-scaling bench-soak docs format wheelhouse clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -27,6 +27,9 @@ bench: $(VENV)/.dev  ## the loop against plain loops and the floor, ratios of on
 
 bench-cameras: $(VENV)/.dev  ## 1, 2 and 4 cameras with 22 faces each on this board, against real time: CAMERAS='--seconds 60'
 	$(BIN)/python tests/bench/cameras.py $(CAMERAS)
+
+ablations: $(VENV)/.dev  ## P4's and P5's, each row for a few epochs of FER2013: ABLATIONS='--data fer2013.npz --out runs/ablations'
+	$(BIN)/python tests/bench/ablations.py $(ABLATIONS)
 
 bench-int8: $(VENV)/.dev  ## INT8 against float32, and against the processor's peak: INT8='--rounds 7 --json int8.json'
 	$(BIN)/python tests/bench/int8.py $(INT8)

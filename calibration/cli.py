@@ -19,6 +19,7 @@ from calibration.outcome import QuantizationSettings
 from calibration.pipeline import calibrate, check_split, write_calibrated
 from calibration.samples import PER_CLASS, choose_samples, save_samples
 from calibration.sealing import forget
+from calibration.subject import opened_subject
 from calibration.tables import class_table, listed, show_calibration, show_quantization, show_samples, summary
 from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_writing import check_target
@@ -69,7 +70,12 @@ class _Bars:
 
 @evaluate_app.command("bundle")
 def evaluate_command(
-    bundle: _BundleArgument,
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE|CHECKPOINT", help="bundle directory, or checkpoint.safetensors of a run"
+        ),
+    ],
     data: _Data,
     split: Annotated[
         str | None,
@@ -89,30 +95,33 @@ def evaluate_command(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Measures a bundle on labelled faces, through the device's own alignment and engine.
+    r"""Measures a bundle or a checkpoint on labelled faces, through the device's own alignment and engine.
 
+    A checkpoint of `roomtone train` is exported first, into a temporary folder, as the network that its recipe names.
+
+    \b
     roomtone evaluate bundles/default --data fer2013.npz
+    roomtone evaluate runs/first/checkpoint.safetensors --data fer2013.npz --split public
     """
-    opened = open_bundle(bundle)
-    choice = open_engine(opened, InferenceSection(backend=backend, precision=precision, threads=threads))
-    with work_progress() as progress:
-        bars = _Bars(progress)
+    with work_progress() as progress, opened_subject(bundle, bars := _Bars(progress)) as network:
+        choice = open_engine(network, InferenceSection(backend=backend, precision=precision, threads=threads))
         chosen = split or default_split(data)
-        faces = prepare(data, chosen, opened, labelling=labels, cache=cache, on_progress=bars)
-        result = evaluate(opened, choice, faces, bars)
-        through = end_to_end(opened, choice, faces, bars) if whole_path else None
+        faces = prepare(data, chosen, network, labelling=labels, cache=cache, on_progress=bars)
+        result = evaluate(network, choice, faces, bars)
+        through = end_to_end(network, choice, faces, bars) if whole_path else None
+    name = network.manifest.name
     if confusion is not None:
         from calibration.figures import plot_confusion
 
-        plot_confusion(result.metrics, f"{opened.manifest.name}: {result.data}", confusion)
+        plot_confusion(result.metrics, f"{name}: {result.data}", confusion)
     if as_json:
-        facts = _facts(result, opened.digest)
+        facts = _facts(result, network.digest)
         if through is not None:
             facts["end_to_end"] = through.to_json()
         typer.echo(json.dumps(facts, indent=2))
         return
     console = Console()
-    console.print(class_table(result.metrics, f"{opened.manifest.name} on {result.data}"))
+    console.print(class_table(result.metrics, f"{name} on {result.data}"))
     typer.echo(summary(result.metrics))
     typer.echo(
         f"ran on {result.engine.backend} {result.engine.precision}; "

@@ -144,6 +144,15 @@ def train(
             min=0, max=1, help="share of the raters' votes in the target itself", rich_help_panel=_TARGETS
         ),
     ] = _DEFAULT.votes_blend,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="bundle whose probabilities are learned beside the labels", rich_help_panel=_TARGETS
+        ),
+    ] = None,
+    teacher_weight: Annotated[
+        float, typer.Option(min=0, max=1, help="share of them in the target", rich_help_panel=_TARGETS)
+    ] = _DEFAULT.teacher_weight,
     mixup: Annotated[
         float, typer.Option(min=0, help="Beta parameter; 0: none", rich_help_panel=_TARGETS)
     ] = _DEFAULT.mixup,
@@ -196,12 +205,15 @@ def train(
     roomtone train hafnet_small --data fer2013.npz --out runs/two_heads --set heads=2 --set affinity_weight=0
 
     roomtone train hafnet_half --data my_faces/ --out runs/ours --from bundles/default --minutes 90
+
+    roomtone train hafnet_small --data fer2013.npz --out runs/small --teacher bundles/default --label-smoothing 0
     """
     import torch
 
     from export.architectures import configure
     from export.taxonomy import labels_of
     from export.training.curves import plot_curve
+    from export.training.teacher import taught_by
     from export.training.trainer import Trainer
 
     recipe = Recipe(
@@ -219,6 +231,7 @@ def train(
         early_share=early_share,
         votes_weight=votes_weight,
         votes_blend=votes_blend,
+        teacher_weight=teacher_weight,
         mixup=mixup,
         cutmix=cutmix,
         class_balance=class_balance,
@@ -236,6 +249,10 @@ def train(
         training, choosing = (_located(split, faces, out, progress) for split, faces in sets.items())
         if training.votes is None:  # a set without raters teaches by its labels alone
             recipe = replace(recipe, votes_weight=0.0, votes_blend=0.0)
+        if teacher is not None:
+            asked = progress.add_task("the teacher", total=len(training.labels), note="")
+            training, name = taught_by(teacher, training, names, _shown(progress, asked))
+            recipe = replace(recipe, teacher=name)
         trainer = Trainer(recipe, training, choosing, out, names, minutes, start)
         task = progress.add_task("training", total=100, note="")
 

@@ -79,6 +79,16 @@ class ExportRequest:
         )
 
 
+def architecture_of(checkpoint: Path) -> str:
+    """The network that a checkpoint of `roomtone train` says it is of.
+
+    Raises:
+        CheckpointError: it cannot be read, or records no recipe.
+    """
+    recipe, _ = _recipe_and_labels(load_checkpoint(checkpoint), checkpoint)
+    return recipe.architecture
+
+
 def _recipe_and_labels(checkpoint: Checkpoint, file: Path) -> tuple[Recipe, list[str]]:
     try:
         recipe = Recipe.from_json(checkpoint.facts["recipe"])

@@ -48,6 +48,7 @@ class HafnetConfig:
     channel_reduction: int = 16  # of the channel unit's bottleneck; the paper gives none
     affinity_weight: float = 0.1  # P5 §V Step 8 has the plain sum, of two losses that are not these
     partition_weight: float = 0.1  # as above
+    centre_weight: float = 0.0  # of what P5 §6.2 compares the affinity loss with
     partition_margin: float = 1.0  # δ of P5 §V Step 8, in 1 − cosine: heads at right angles pay nothing
 
     def network(self) -> Hafnet:
@@ -144,6 +145,18 @@ def affinity_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
     return (own / (own + spread + 1e-6)).mean()
 
 
+def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
+    """Half the mean squared distance to the own class's centre (Wen et al. 2016, eq. 2), unbounded.
+
+    Args:
+        features: (B, C) float.
+        labels: (B,) int64.
+        centres: (num_classes, C) float, learned.
+    """
+    own, _ = centre_distances(features, labels, centres)
+    return own.mean() / 2
+
+
 def partition_loss(heads: Tensor, margin: float = 1.0) -> Tensor:
     """Pushes the heads of one face apart (purpose of P5 §7.1.2; eq. in §V Step 8.1 has a wrong sign).
 
@@ -182,9 +195,10 @@ class HafnetObjective(nn.Module):
         """
         config = self.config
         loss = F.cross_entropy(output.logits.float(), targets)
-        loss = loss + config.affinity_weight * affinity_loss(
-            output.features.float(), targets.argmax(1), self.centres
-        )
+        features, labels = output.features.float(), targets.argmax(1)
+        if config.centre_weight:
+            loss = loss + config.centre_weight * centre_loss(features, labels, self.centres)
+        loss = loss + config.affinity_weight * affinity_loss(features, labels, self.centres)
         return loss + config.partition_weight * partition_loss(output.heads.float(), config.partition_margin)
 
 

@@ -7,6 +7,7 @@ In the order in which data flows:
     recipe.py         everything that makes a run
     batches.py        what one step learns from: crops, label distributions, votes
     mixing.py         mixup and cutmix
+    teacher.py        soft targets from a bundle
     starting.py       first weights from a checkpoint or a bundle
     trainer.py        the loop; resumes where it was stopped
     progress.py       where a run stands

@@ -115,7 +115,7 @@ def _vote_shares(faces: TrainingFaces) -> _Distributions:
 def _targets(
     recipe: Recipe, faces: TrainingFaces, votes: _Distributions, label_names: tuple[str, ...]
 ) -> _Distributions:
-    """The label, blended with the raters' votes for the same classes, then smoothed."""
+    """The label, blended with the raters' votes for the same classes, smoothed, then blended with a teacher's view."""
     one_hot = np.eye(len(label_names), dtype=np.float32)[faces.labels]
     if recipe.votes_blend:
         known = votes[:, [VOTE_COLUMNS.index(name) for name in label_names]]
@@ -123,4 +123,7 @@ def _targets(
         known = np.where(total > 0, known / total.clip(min=1e-6), one_hot)
         one_hot = (1 - recipe.votes_blend) * one_hot + recipe.votes_blend * known
     smooth = recipe.label_smoothing
-    return np.asarray(one_hot * (1 - smooth) + smooth / len(label_names), np.float32)
+    targets = one_hot * (1 - smooth) + smooth / len(label_names)
+    if faces.taught is not None:
+        targets = (1 - recipe.teacher_weight) * targets + recipe.teacher_weight * faces.taught
+    return np.asarray(targets, np.float32)

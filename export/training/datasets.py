@@ -26,12 +26,14 @@ class TrainingFaces:
         labels: (N,) int64.
         located: pupils in pixels of the images.
         votes: (N, 10) uint8, how many raters chose what; None where the set has no votes.
+        taught: (N, K) float32, a teacher's probabilities; None without a teacher.
     """
 
     images: Image
     labels: npt.NDArray[np.int64]
     located: LocatedFaces
     votes: Image | None = None
+    taught: FloatArray | None = None
 
     @property
     def pupils_xy(self) -> FloatArray:

@@ -47,6 +47,8 @@ class Recipe:
         votes_weight: of the loss of a second head, which learns the distribution of the raters' votes and is
             dropped after training; 0 has none.
         votes_blend: share of that distribution in the target itself, 0 to 1.
+        teacher: the bundle whose probabilities are learned too, with its digest; empty without one.
+        teacher_weight: share of those probabilities in the target, 0 to 1.
         mixup: parameter of the Beta distribution of the share with which two images of a batch are blended
             (Zhang et al. 2018 §2); 0 blends none.
         cutmix: probability that a batch gets rectangles of its other images (Yun et al. 2019 §3).
@@ -74,6 +76,8 @@ class Recipe:
     early_share: float = 0.6
     votes_weight: float = 0.5
     votes_blend: float = 0.0
+    teacher: str = ""
+    teacher_weight: float = 0.7
     mixup: float = 0.0
     cutmix: float = 0.0
     class_balance: float = 0.0
@@ -86,7 +90,14 @@ class Recipe:
             if getattr(self, name) not in known:
                 problem = f"is {getattr(self, name)!r}, not one of {', '.join(known)}"
                 faults.append(Fault(name, problem))
-        for name in ("label_smoothing", "early_share", "votes_blend", "cutmix", "class_balance"):
+        for name in (
+            "label_smoothing",
+            "early_share",
+            "votes_blend",
+            "teacher_weight",
+            "cutmix",
+            "class_balance",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(Fault(name, f"is {getattr(self, name):g}, not between 0 and 1"))
         if self.early_size_px and self.early_size_px < 32:
@@ -115,6 +126,9 @@ class Recipe:
         options |= {entry.name: getattr(augmentation, entry.name) for entry in fields(augmentation)}
         usual = {**asdict(Recipe()), **asdict(Recipe().augmentation)}
         del options["architecture"]
+        options["teacher"] = (
+            options["teacher"] and "TEACHER"
+        )  # its digest is in the recipe; a path is everyone's own
         changes = [f"--set {name}={value}" for name, value in options.pop("changes").items()]
         flags = [
             f"--{name.removesuffix('_px').removesuffix('_deg').replace('_', '-')} {value}"

@@ -3,6 +3,9 @@
 A bundle's ONNX file keeps the names of the weights, but its batch norms are folded into the layers before them.
 Such a norm starts with the statistics of its input, measured on training crops, and the scale and shift that
 undo them: the network is then the bundle's own function, and trains as one that was never folded.
+
+A checkpoint may have been trained for another number of classes: what its layers know of faces is kept, and the part
+that names the classes starts anew.
 """
 
 from __future__ import annotations
@@ -21,13 +24,14 @@ _PREFIX = "network."  # of the deployed form, before the names of the network it
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def start_from(network: nn.Module, source: Path, examples: list[Tensor]) -> str:
+def start_from(network: nn.Module, source: Path, examples: list[Tensor], num_classes: int) -> str:
     """Fills a network with trained weights.
 
     Args:
-        network: of the architecture and class count that was trained.
+        network: of the architecture that was trained; of a bundle, of its class count too.
         source: a `checkpoint.safetensors`, or the directory of a bundle.
         examples: what the network is fed for a few hundred training crops; folded norms are measured on them.
+        num_classes: of the network.
 
     Returns:
         What it started from, for the recipe.
@@ -37,8 +41,21 @@ def start_from(network: nn.Module, source: Path, examples: list[Tensor]) -> str:
         BundleError: the bundle cannot be opened.
     """
     if not source.is_dir():
-        load_weights(network, load_checkpoint(source), source)
-        return source.name
+        checkpoint = load_checkpoint(source)
+        before = len(checkpoint.facts.get("labels", ())) or num_classes
+        if before == num_classes:
+            load_weights(network, checkpoint, source)
+            return source.name
+        own = {name: tensor for name, tensor in network.state_dict().items() if len(tensor.shape) > 0}
+        anew = {
+            name: own[name]
+            for name, tensor in checkpoint.weights.items()
+            if name in own
+            and tensor.shape != own[name].shape
+            and tensor.shape == (before, *own[name].shape[1:])
+        }
+        load_weights(network, Checkpoint({**checkpoint.weights, **anew}, {}), source)
+        return f"{source.name}, of {before} classes: {', '.join(anew)} anew"
     bundle = open_bundle(source)
     file = bundle.path(bundle.manifest.variants[0].file)
     stored = {

@@ -71,7 +71,7 @@ class Trainer(TrainingRun[Batch]):
         network, device = config.network(), training_device()
         started_from = "random weights"
         if start is not None:
-            started_from = start_from(network, start, self._examples(training))
+            started_from = start_from(network, start, self._examples(training), len(label_names))
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = config.objective(label_names).to(device)
         self.votes_head = self._make_votes_head(network, device)

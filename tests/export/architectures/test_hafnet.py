@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.architectures.hafnet import affinity_loss, partition_loss
+from export.architectures.hafnet import HafnetConfig, affinity_loss, centre_loss, partition_loss
 
 LABELS = torch.tensor([0, 0, 1, 1])
 
@@ -20,6 +22,25 @@ def test_affinity_of_a_hand_worked_case() -> None:
     )  # squared distances 1, 4, 0, 4
     expected = (1 / 5 + 4 / 8 + 0 + 4 / 8) / 4
     assert affinity_loss(features, LABELS, centres).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_centre_loss_of_the_same_case_has_no_bound() -> None:
+    centres = torch.tensor([[-2.0, 0.0], [2.0, 0.0]])
+    features = torch.tensor([[-2.0, 1.0], [-2.0, 2.0], [2.0, 0.0], [2.0, 2.0]])
+    assert centre_loss(features, LABELS, centres).item() == pytest.approx((1 + 4 + 0 + 4) / 4 / 2)
+    assert centre_loss(100 * features, LABELS, 100 * centres).item() == pytest.approx(1e4 * 9 / 8)
+
+
+@pytest.mark.parametrize("name", ["centre_weight", "affinity_weight", "partition_weight"])
+def test_each_weight_of_the_objective_has_its_effect(name: str) -> None:
+    torch.manual_seed(0)
+    config = HafnetConfig(2, width=8, heads=2, affinity_weight=0.0, partition_weight=0.0)
+    output = config.network()(torch.randn(4, 1, 48, 48))
+    losses = []
+    for weight in (0.0, 0.5):
+        objective = replace(config, **{name: weight}).objective(["a", "b"])
+        losses.append(objective(output, torch.eye(2)[LABELS]).item())
+    assert losses[0] < losses[1]
 
 
 def test_affinity_falls_when_classes_part() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,16 @@ def test_votes_are_blended_into_the_target_for_the_classes_that_it_has(faces: Tr
 def test_smoothing_gives_every_class_its_share(faces: TrainingFaces) -> None:
     targets = Batches(Recipe(batch_size=8, label_smoothing=0.07), faces, FER_LABELS)._targets
     np.testing.assert_allclose(targets[0], [0.94] + [0.01] * 6, atol=1e-6)
+
+
+def test_a_teachers_probabilities_take_their_share_of_the_target(faces: TrainingFaces) -> None:
+    # By hand: 0.4 of a smoothed label (0.93 + 0.01, 0.01 …) and 0.6 of what the teacher says.
+    says = np.tile(np.array([0.5, 0.5, 0, 0, 0, 0, 0], np.float32), (len(faces.labels), 1))
+    recipe = Recipe(batch_size=8, label_smoothing=0.07, teacher="it", teacher_weight=0.6)
+    targets = Batches(recipe, replace(faces, taught=says), FER_LABELS)._targets
+    expected = [0.4 * 0.94 + 0.3, 0.4 * 0.01 + 0.3, *[0.4 * 0.01] * 5]
+    np.testing.assert_allclose(targets[0], expected, atol=1e-6)
+    np.testing.assert_allclose(Batches(recipe, faces, FER_LABELS)._targets[0], [0.94] + [0.01] * 6, atol=1e-6)
 
 
 def test_balanced_draws_show_a_rare_class_as_often_as_a_common_one(faces: TrainingFaces) -> None:

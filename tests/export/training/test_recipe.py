@@ -1,4 +1,5 @@
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -19,6 +20,8 @@ CHANGED = Recipe(
     label_smoothing=0.2,
     early_size_px=48,
     votes_blend=0.3,
+    teacher="default 0.3.0 0123456789abcdef",
+    teacher_weight=0.4,
     seed=4,
     augmentation=Augmentation(rotation_deg=30, erase=0),
 )
@@ -51,6 +54,7 @@ def test_its_flags_are_options_of_the_command_and_give_it_again() -> None:
         8,
     )
     assert (given["learning_rate"], given["label_smoothing"], given["votes_blend"]) == (0.02, 0.2, 0.3)
+    assert (given["teacher"], given["teacher_weight"]) == (Path("TEACHER"), 0.4)
     assert given["changes"] == ["heads=2", "affinity_weight=0.5"]
     assert (given["early_size"], given["rotation"], given["erase"], given["seed"]) == (48, 30.0, 0.0, 4)
 

@@ -8,6 +8,7 @@ from export_parts import TINY, drawn_faces, make_network
 from edge_runtime.bundle import open_bundle
 from edge_runtime.faces.alignment import LOOSE_TEMPLATE
 from edge_runtime.faces.precut import align_precut
+from export.architectures.hafnet import HafnetConfig
 from export.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from export.deploy import DeployedNetwork, network_inputs
 from export.parity import torch_logits
@@ -49,7 +50,7 @@ def test_a_bundles_weights_give_its_golden_outputs_again(bundle: Path, examples:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
-    assert start_from(network, bundle, examples).startswith("tiny 0.1.0 ")
+    assert start_from(network, bundle, examples, 7).startswith("tiny 0.1.0 ")
     golden = open_bundle(bundle).golden
     found = torch_logits(DeployedNetwork(network).eval(), golden.crops)
     np.testing.assert_allclose(found, golden.logits, atol=1e-4)
@@ -57,7 +58,7 @@ def test_a_bundles_weights_give_its_golden_outputs_again(bundle: Path, examples:
 
 def test_norms_that_were_folded_away_normalise_again(bundle: Path, examples: list[torch.Tensor]) -> None:
     network = make_network()
-    start_from(network, bundle, examples)
+    start_from(network, bundle, examples, 7)
     with torch.no_grad():
         frozen = network.eval()(*examples).logits
         free = network.train()(*examples).logits  # by the statistics of the batch itself
@@ -69,13 +70,35 @@ def test_a_checkpoint_is_taken_as_it_is(checkpoint: Path, examples: list[torch.T
     network = make_network()
     with torch.no_grad():
         network.classifier.weight.zero_()
-    assert start_from(network, checkpoint, examples) == checkpoint.name
+    assert start_from(network, checkpoint, examples, 7) == checkpoint.name
     torch.testing.assert_close(network.state_dict(), load_checkpoint(checkpoint).weights)
 
 
-def test_another_class_count_is_named(bundle: Path, examples: list[torch.Tensor]) -> None:
+def test_another_class_count_of_a_bundle_is_named(bundle: Path, examples: list[torch.Tensor]) -> None:
     with pytest.raises(CheckpointError, match=r"classifier\.weight is \(7, 64\), not \(8, 64\)"):
-        start_from(make_network(num_classes=8), bundle, examples)
+        start_from(make_network(num_classes=8), bundle, examples, 8)
+
+
+def test_a_checkpoint_of_other_classes_lends_all_but_its_head(
+    checkpoint: Path, examples: list[torch.Tensor]
+) -> None:
+    network, weights = make_network(num_classes=8), load_checkpoint(checkpoint).weights
+    head = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with torch.no_grad():
+        network.backbone[0].weight.zero_()
+    told = start_from(network, checkpoint, examples, 8)
+    assert told.startswith("checkpoint.safetensors, of 7 classes: ")
+    for name, tensor in network.state_dict().items():
+        is_of_classes = name.startswith(("classifier.", "norm.")) and tensor.ndim > 0
+        torch.testing.assert_close(tensor, head[name] if is_of_classes else weights[name])
+
+
+def test_another_network_is_refused_whatever_its_classes(
+    checkpoint: Path, examples: list[torch.Tensor]
+) -> None:
+    wider = HafnetConfig(8, width=16, heads=2).network()
+    with pytest.raises(CheckpointError, match="of another shape"):
+        start_from(wider, checkpoint, examples, 8)
 
 
 def test_a_run_says_what_it_started_from(checkpoint: Path, tmp_path: Path) -> None:
