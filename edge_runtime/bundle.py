@@ -17,7 +17,8 @@ import hashlib
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -28,7 +29,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge_runtime.errors import BundleError, BundleTamperedError
 from edge_runtime.faces.alignment import AlignmentTemplate
-from edge_runtime.features import KINDS
+from edge_runtime.features import FEATURE_LENGTHS, GIVEN, KINDS
 from edge_runtime.frames.frame import Image
 
 SCHEMA_ID = "roomtone-bundle/1"
@@ -107,6 +108,23 @@ class TensorSpec(_Part):
     shape: tuple[int, ...]
 
 
+# Names in both graphs of a bundle with a sequence: what the frame encoder gives, and what the sequence head takes.
+FEATURES_TENSOR: Final = "features"
+SEQUENCE_TENSOR: Final = "sequence"
+
+
+class SequencePart(_Part):
+    """A network of sequences: a frame encoder, run once for a new frame of a face, and a head over the last M of them.
+
+    The manifest's inputs are then the encoder's and its outputs the head's. The encoder gives `features`, (N,
+    feature_length) float32; the head takes `sequence`, (N, frames, feature_length) float32, the oldest frame first.
+    """
+
+    frames: int = Field(ge=2, le=64, description="M, how many the head looks at")
+    stride_s: float = Field(gt=0, le=10, description="between two frames, s of the camera's clock")
+    feature_length: int = Field(gt=0, description="F, numbers that are kept of a frame")
+
+
 class Measured(_Part):
     """What one variant was worth where the bundle was calibrated: on held-out images, and in ms of one call."""
 
@@ -120,18 +138,33 @@ class Measured(_Part):
 
 
 class Variant(_Part):
-    """One way to run the network, best first in the manifest."""
+    """One way to run the network, best first in the manifest.
+
+    Of a network of sequences `file` and `precision` are the frame encoder's; its head has a file and a precision of
+    its own.
+    """
 
     backend: Literal["onnxruntime", "openvino"]
     precision: Precision
     file: InsidePath
+    head: InsidePath | None = None
+    head_precision: Precision | None = None
     measured: Measured | None = None
+
+    @model_validator(mode="after")
+    def _head_is_whole(self) -> Variant:
+        if (self.head is None) != (self.head_precision is None):
+            raise ValueError("head and head_precision come together")
+        return self
 
 
 def variant_files(variant: Variant) -> tuple[str, ...]:
     """All files that a variant needs: OpenVINO reads the weights beside an .xml without being told to."""
-    path = PurePosixPath(variant.file)
-    return (variant.file, str(path.with_suffix(".bin"))) if path.suffix == ".xml" else (variant.file,)
+    graphs = [file for file in (variant.file, variant.head) if file is not None]
+    weights = [
+        str(path.with_suffix(".bin")) for file in graphs if (path := PurePosixPath(file)).suffix == ".xml"
+    ]
+    return (*graphs, *weights)
 
 
 class FileDigest(_Part):
@@ -167,6 +200,7 @@ class Manifest(_Part):
     alignment: Alignment
     readable_width_px: int = Field(ge=16, description="narrowest face box whose expression is read, px")
     temperature: float = Field(gt=0, description="logits are divided by it before softmax")
+    sequence: SequencePart | None = None
     variants: tuple[Variant, ...] = Field(min_length=1)
     files: tuple[FileDigest, ...]
     quality: Quality | None = None
@@ -188,6 +222,14 @@ class Manifest(_Part):
         for spec in self.outputs:
             if spec.kind in DIMENSIONS and spec.shape != (len(DIMENSIONS[spec.kind]),):
                 raise ValueError(f"the output {spec.kind} has the shape {spec.shape}")
+        for variant in self.variants:
+            if (variant.head is None) != (self.sequence is None):
+                raise ValueError(
+                    "sequence and head come together: the head of every variant runs over the sequence"
+                )
+        given = [spec.kind for spec in self.inputs if spec.kind in GIVEN]
+        if given and self.sequence is None:
+            raise ValueError(f"{', '.join(given)} is an input of networks of sequences alone")
         listed = {file.path for file in self.files}
         needed = {name for variant in self.variants for name in variant_files(variant)}
         absent = needed - listed
@@ -219,14 +261,16 @@ class Golden:
     """What the network must give.
 
     Attributes:
-        crops: (n, size, size) uint8.
+        crops: (n, size, size) uint8; of a sequence (n, M, size, size), the oldest frame first.
         logits: (n, K) float32, computed by the trained network itself in float32.
         tolerances: precision → largest absolute difference of a logit that is accepted.
+        given: kind → (n, M, …) float32 of inputs that are not made of crops; often nothing.
     """
 
     crops: Image
     logits: npt.NDArray[np.float32]
     tolerances: dict[str, float]
+    given: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,22 +391,32 @@ def check_digest(folder: Path, file: FileDigest) -> None:
 
 
 def _read_golden(folder: Path, manifest: Manifest) -> Golden:
+    size_px, part = manifest.alignment.size_px, manifest.sequence
     return read_golden(
         folder,
-        size_px=manifest.alignment.size_px,
+        shape=(size_px, size_px) if part is None else (part.frames, size_px, size_px),
         columns=len(manifest.labels),
         precisions={variant.precision for variant in manifest.variants},
+        given=[spec.kind for spec in manifest.inputs if spec.kind in GIVEN],
     )
 
 
-def read_golden(folder: Path, *, size_px: int, columns: int, precisions: set[Precision]) -> Golden:
+def read_golden(
+    folder: Path,
+    *,
+    shape: tuple[int, ...],
+    columns: int,
+    precisions: set[Precision],
+    given: Sequence[str] = (),
+) -> Golden:
     """Reads `golden.npz`.
 
     Args:
         folder: of the network.
-        size_px: side of its crops.
+        shape: of one crop, or of one sequence of them.
         columns: numbers that it gives for one.
         precisions: of its variants; each must have a tolerance.
+        given: kinds of its inputs that are not made of crops.
 
     Raises:
         BundleError: it cannot be read, or is another network's.
@@ -376,18 +430,26 @@ def read_golden(folder: Path, *, size_px: int, columns: int, precisions: set[Pre
                 for name in archive.files
                 if name.startswith("tolerance_")
             }
+            beside = {kind: archive[kind] for kind in given}
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
         raise BundleError(
             folder, f"golden.npz cannot be used: {exc}", hint="export the bundle again"
         ) from exc
-    crops_fit = crops.dtype == np.uint8 and crops.shape[1:] == (size_px, size_px) and len(crops) > 0
+    crops_fit = crops.dtype == np.uint8 and crops.shape[1:] == shape and len(crops) > 0
     if not crops_fit or logits.dtype.kind != "f" or logits.shape != (len(crops), columns):
         raise BundleError(
             folder,
-            f"golden.npz holds crops {crops.shape} {crops.dtype} and logits {logits.shape} {logits.dtype}, "
-            f"the manifest wants at least one crop {size_px}×{size_px} uint8 and float logits of {columns} labels",
+            f"golden.npz holds crops {crops.shape} {crops.dtype} and logits {logits.shape} {logits.dtype}, the "
+            f"manifest wants at least one crop {'×'.join(map(str, shape))} uint8 and float logits of {columns} labels",
             hint="export the bundle again",
         )
+    for kind, rows in beside.items():
+        if rows.dtype.kind != "f" or rows.shape != (len(crops), *shape[:-2], FEATURE_LENGTHS[kind]):
+            raise BundleError(
+                folder,
+                f"golden.npz holds {kind} {rows.shape} {rows.dtype}, which do not fit its crops",
+                hint="export the bundle again",
+            )
     untold = precisions - set(tolerances)
     if untold:
         raise BundleError(
@@ -395,7 +457,8 @@ def read_golden(folder: Path, *, size_px: int, columns: int, precisions: set[Pre
             f"golden.npz has no tolerance for {', '.join(sorted(untold))}",
             hint="export the bundle again",
         )
-    return Golden(crops, logits.astype(np.float32), tolerances)
+    beside = {kind: rows.astype(np.float32) for kind, rows in beside.items()}
+    return Golden(crops, logits.astype(np.float32), tolerances, beside)
 
 
 def describe_file(folder: Path, path: str) -> FileDigest:

@@ -104,6 +104,7 @@ def write_golden(golden: Golden, path: Path) -> None:
     """Writes `golden.npz` as `edge_runtime.bundle.open_bundle` reads it."""
     arrays: dict[str, Any] = {"crops": golden.crops, "logits": golden.logits}
     arrays |= {f"tolerance_{name}": np.float64(value) for name, value in golden.tolerances.items()}
+    arrays |= golden.given
     np.savez_compressed(path, **arrays)
 
 

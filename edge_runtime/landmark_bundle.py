@@ -137,7 +137,7 @@ def open_landmarks(folder: Path) -> LandmarkBundle:
         check_digest(folder, file)
     golden = read_golden(
         folder,
-        size_px=manifest.alignment.size_px,
+        shape=(manifest.alignment.size_px,) * 2,
         columns=2 * MARKS,
         precisions={variant.precision for variant in manifest.variants},
     )

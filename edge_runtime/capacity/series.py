@@ -49,6 +49,7 @@ from edge_runtime.frames.opening import open_source
 from edge_runtime.frames.simulation.classroom import SimulatedClassroom
 from edge_runtime.inference.cpu import instruction_set
 from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.moment import one_moment, repeated
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.inference.speed import measure_speed
 
@@ -313,8 +314,9 @@ def _inference(bundle: Bundle) -> list[InferenceCost]:
             except (MissingExtraError, EngineError, BundleInaccurateError):
                 continue  # `roomtone bundle verify` says why
             cpu_s = {batch: _engine_cpu_ms(engine, bundle, batch) for batch in BATCHES}
+            golden = bundle.golden
             timings = measure_speed(
-                {"it": engine}, bundle.golden.crops, batches=BATCHES, rounds=_ENGINE_ROUNDS
+                {"it": engine}, golden.crops, given=golden.given, batches=BATCHES, rounds=_ENGINE_ROUNDS
             )
             rows += [
                 InferenceCost(
@@ -331,11 +333,11 @@ def _inference(bundle: Bundle) -> list[InferenceCost]:
 
 
 def _engine_cpu_ms(engine: Engine, bundle: Bundle, batch: int) -> float:
-    crops = np.ascontiguousarray(np.resize(bundle.golden.crops, (batch, *bundle.golden.crops.shape[1:])))
+    moment = one_moment(engine, *repeated(bundle.golden, batch))
     times = []
     for number in range(2 + _ENGINE_ROUNDS):
         before_s = time.process_time()
-        engine.logits(crops)
+        moment()
         if number >= 2:
             times.append(time.process_time() - before_s)
     return float(np.median(times)) * 1000

@@ -10,6 +10,6 @@ inputs.py               a network's inputs, by the kinds that its bundle names
 inputs = make_inputs([("crop", "crop"), ("hog", "hog")], crops)
 """
 
-from edge_runtime.features.inputs import FEATURE_LENGTHS, KINDS, make_inputs
+from edge_runtime.features.inputs import FEATURE_LENGTHS, GIVEN, KINDS, make_inputs
 
-__all__ = ["FEATURE_LENGTHS", "KINDS", "make_inputs"]
+__all__ = ["FEATURE_LENGTHS", "GIVEN", "KINDS", "make_inputs"]

@@ -1,69 +1,59 @@
-"""ONNX Runtime behind the engine protocol: the engine of the core install, on every board."""
+"""ONNX Runtime as a graph's engine: the one of the core install, on every board."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 
-from edge_runtime.bundle import DIMENSIONS, Manifest, Variant
 from edge_runtime.errors import EngineError
-from edge_runtime.features import make_inputs
-from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
-from edge_runtime.inference.engine import Dimensions, EngineReport, Logits
+from edge_runtime.inference.engine import EngineReport, GraphSpec, Logits
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeGraph:
     """One session on the CPU."""
 
-    def __init__(self, file: Path, variant: Variant, manifest: Manifest, threads: int) -> None:
+    def __init__(self, spec: GraphSpec) -> None:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = spec.threads
         options.inter_op_num_threads = 1
         # Spinning threads would take the cores from the cascades between two batches.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(spec.file, options, providers=["CPUExecutionProvider"])
         except Exception as exc:
             raise EngineError(
-                f"ONNX Runtime cannot load {file.name}: {exc}", hint="export the bundle again"
+                f"ONNX Runtime cannot load {spec.file.name}: {exc}", hint="export the bundle again"
             ) from exc
-        self._inputs = [(spec.kind, spec.tensor) for spec in manifest.inputs]
-        self._output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
-        for _, tensor in self._inputs:
-            _check_graph(file, tensor, {put.name for put in self._session.get_inputs()})
-        self._measured = [spec.tensor for spec in manifest.outputs if spec.kind in DIMENSIONS]
-        for tensor in (self._output, *self._measured):
-            _check_graph(file, tensor, set(outputs))
-        if outputs[self._output][1:] != [len(manifest.labels)]:
+        for tensor in spec.inputs:
+            _check_graph(spec.file, tensor, {put.name for put in self._session.get_inputs()})
+        for tensor in spec.outputs:
+            _check_graph(spec.file, tensor, set(outputs))
+        first = spec.outputs[0]
+        if outputs[first][1:] != [spec.columns]:
             raise EngineError(
-                f"{file.name} gives logits of the shape {outputs[self._output]}, "
-                f"the bundle has {len(manifest.labels)} labels",
+                f"{spec.file.name} gives {first} of the shape {outputs[first]}, "
+                f"the bundle has {spec.columns} {spec.columns_are}",
                 hint="export the bundle again",
             )
         self.report = EngineReport(
-            "onnxruntime", ort.__version__, variant.precision, {}, instruction_set(), threads
+            "onnxruntime", ort.__version__, spec.precision, {}, instruction_set(), spec.threads
         )
 
-    def logits(self, crops: Image) -> Logits:
-        """See `Engine.logits`."""
-        (logits,) = self._run([self._output], crops)
-        return logits
-
-    def outputs(self, crops: Image) -> tuple[Logits, Dimensions]:
-        """See `Engine.outputs`."""
-        logits, *measured = self._run([self._output, *self._measured], crops)
-        return logits, np.concatenate(measured, axis=1)
-
-    def _run(self, outputs: list[str], crops: Image) -> list[Logits]:
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[Logits]:
+        """See `Graph.run`."""
         try:
-            found = self._session.run(outputs, make_inputs(self._inputs, crops))
+            found = self._session.run(outputs, inputs)
         except Exception as exc:
-            raise EngineError(f"ONNX Runtime failed on {crops.shape} {crops.dtype}: {exc}") from exc
+            shapes = ", ".join(f"{values.shape} {values.dtype}" for values in inputs.values())
+            raise EngineError(f"ONNX Runtime failed on {shapes}: {exc}") from exc
         return [np.asarray(tensor, np.float32) for tensor in found]
 
 

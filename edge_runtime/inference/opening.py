@@ -6,37 +6,46 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from edge_runtime.bundle import Bundle, Manifest, Variant
+from edge_runtime.bundle import Bundle, Golden, Manifest, Variant
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError, RoomtoneError
-from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.engine import Engine, Logits, SequenceEngine
+from edge_runtime.inference.network import GraphLoader, Network
+from edge_runtime.inference.sequence_network import SequenceNetwork
 
 _log = logging.getLogger(__name__)
 _GOLDEN_BATCHES: Final = (1, 2, 4, 8)
 
 
-class _EngineClass(Protocol):
-    def __call__(self, file: Path, variant: Variant, manifest: Manifest, threads: int) -> Engine: ...
-
-
-def _engine_class(backend: str) -> _EngineClass:
+def _graph_loader(backend: str) -> GraphLoader:
     # Imported here: loading an engine that is not used costs start-up time and memory.
     if backend == "openvino":
-        from edge_runtime.inference.openvino_engine import OpenVinoEngine
+        from edge_runtime.inference.openvino_engine import OpenVinoGraph
 
-        return OpenVinoEngine
-    from edge_runtime.inference.onnxruntime_engine import OnnxRuntimeEngine
+        return OpenVinoGraph
+    from edge_runtime.inference.onnxruntime_engine import OnnxRuntimeGraph
 
-    return OnnxRuntimeEngine
+    return OnnxRuntimeGraph
 
 
-def load_engine(file: Path, variant: Variant, manifest: Manifest, threads: int = 1) -> Engine:
-    """Loads one network file as a variant of a bundle; for those who measure. Nothing is checked against goldens.
+def load_engine(
+    file: Path, variant: Variant, manifest: Manifest, threads: int = 1, *, head: Path | None = None
+) -> Engine:
+    """Loads one network as a variant of a bundle; for those who measure. Nothing is checked against goldens.
+
+    Args:
+        file: the network, or its frame encoder, wherever it lies.
+        variant: that it is.
+        manifest: of the bundle.
+        threads: of one inference.
+        head: of a network of sequences; the engine is a `SequenceEngine` then.
 
     Raises:
         MissingExtraError: the backend is not installed.
@@ -44,7 +53,10 @@ def load_engine(file: Path, variant: Variant, manifest: Manifest, threads: int =
     """
     if find_spec(variant.backend) is None:
         raise MissingExtraError(f"the engine {variant.backend}", variant.backend)
-    return _engine_class(variant.backend)(file, variant, manifest, threads)
+    load = _graph_loader(variant.backend)
+    if head is not None:
+        return SequenceNetwork(load, file, head, variant, manifest, threads)
+    return Network(load, file, variant, manifest, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +115,9 @@ def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
             passed_over.append(f"{name}: not installed")
             continue
         file = bundle.path(variant.file)
+        head = None if variant.head is None else bundle.path(variant.head)
         try:
-            engine = _engine_class(variant.backend)(file, variant, bundle.manifest, settings.threads)
+            engine = load_engine(file, variant, bundle.manifest, settings.threads, head=head)
             difference = golden_difference(engine, bundle, variant)
         except (BundleInaccurateError, EngineError) as exc:
             _log.warning("%s", exc)
@@ -126,7 +139,8 @@ def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
 def golden_difference(engine: Engine, bundle: Bundle, variant: Variant) -> float:
     """Runs the golden crops in calls of 1, 2, 4 and 8, and compares every logit.
 
-    An engine may run another code at each size, and is then also ready for all of them.
+    An engine may run another code at each size, and is then also ready for all of them. Frames of a sequence go
+    through the encoder as on a camera, and then their features through the head.
 
     Returns:
         The largest absolute difference.
@@ -135,12 +149,10 @@ def golden_difference(engine: Engine, bundle: Bundle, variant: Variant) -> float
         BundleInaccurateError: it is beyond the bundle's tolerance for this precision, or not a number.
     """
     golden = bundle.golden
-    found = [
-        np.concatenate(
-            [engine.logits(golden.crops[start : start + size]) for start in range(0, len(golden.crops), size)]
-        )
-        for size in _GOLDEN_BATCHES
-    ]
+    if bundle.manifest.sequence is None:
+        found = [_in_calls(engine.logits, size, golden.crops) for size in _GOLDEN_BATCHES]
+    else:
+        found = _of_sequences(cast("SequenceEngine", engine), golden)
     differences = np.abs(np.stack(found) - golden.logits)
     largest = float(differences.max())
     tolerance = golden.tolerances[variant.precision]
@@ -152,3 +164,23 @@ def golden_difference(engine: Engine, bundle: Bundle, variant: Variant) -> float
             hint="another precision may hold on this CPU: roomtone bundle verify shows all of them",
         )
     return largest
+
+
+def _in_calls(call: Callable[[Any], Logits], size: int, rows: npt.NDArray[Any]) -> Logits:
+    return np.concatenate([call(rows[start : start + size]) for start in range(0, len(rows), size)])
+
+
+def _of_sequences(engine: SequenceEngine, golden: Golden) -> list[Logits]:
+    """Logits of the golden sequences, by heads of each size; each frame is encoded once, in calls of changing size."""
+    count, frames = golden.crops.shape[:2]
+    crops = golden.crops.reshape(-1, *golden.crops.shape[2:])
+    given = {kind: rows.reshape(len(crops), -1) for kind, rows in golden.given.items()}
+    features, start = [], 0
+    for size in cycle(_GOLDEN_BATCHES):
+        rows = slice(start, start + size)
+        features.append(engine.encode(crops[rows], {kind: values[rows] for kind, values in given.items()}))
+        start += size
+        if start >= len(crops):
+            break
+    sequences = np.concatenate(features).reshape(count, frames, -1)
+    return [_in_calls(lambda rows: engine.head(rows)[0], size, sequences) for size in _GOLDEN_BATCHES]

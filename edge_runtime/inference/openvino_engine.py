@@ -1,19 +1,17 @@
-"""OpenVINO behind the engine protocol: an extra (`roomtone[openvino]`), often the faster one on x86-64."""
+"""OpenVINO as a graph's engine: an extra (`roomtone[openvino]`), often the faster one on x86-64."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from edge_runtime.bundle import DIMENSIONS, Manifest, Variant
 from edge_runtime.errors import EngineError, MissingExtraError
-from edge_runtime.features import make_inputs
-from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
-from edge_runtime.inference.engine import Dimensions, EngineReport, Logits
+from edge_runtime.inference.engine import EngineReport, GraphSpec, Logits
 
 # int8 models say themselves which layers are quantized; the rest of them stays in float32.
 _PRECISION_HINT: Final = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -22,43 +20,41 @@ _PRECISION_HINT: Final = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": 
 _SIZES: Final = (8, 4, 2, 1)
 
 
-class OpenVinoEngine:
+class OpenVinoGraph:
     """A network compiled for a few fixed batch sizes, of which every call is made up; its precision is pinned.
 
     The plugin would prefer BF16 on CPUs that have it. A network of dynamic batch takes up to 1.5 times as long for one
     face, and 3 ms more whenever the number of faces changes, which on a camera it does all the time.
     """
 
-    def __init__(self, file: Path, variant: Variant, manifest: Manifest, threads: int) -> None:
+    def __init__(self, spec: GraphSpec) -> None:
         try:
             import openvino
         except ModuleNotFoundError as exc:
             raise MissingExtraError("OpenVINO", "openvino") from exc
-        self._core, self._tensor, self._file = openvino.Core(), openvino.Tensor, file
-        self._settings = compile_settings(variant.precision, threads)
-        self._inputs = [(spec.kind, spec.tensor) for spec in manifest.inputs]
-        self._output = next(spec.tensor for spec in manifest.outputs if spec.kind == "logits")
-        self._measured = [spec.tensor for spec in manifest.outputs if spec.kind in DIMENSIONS]
+        self._core, self._tensor, self._spec = openvino.Core(), openvino.Tensor, spec
+        self._settings = compile_settings(spec.precision, spec.threads)
         try:
-            self._model = self._core.read_model(file)
+            self._model = self._core.read_model(spec.file)
         except RuntimeError as exc:
             raise EngineError(
-                f"OpenVINO cannot load {file.name}: {exc}", hint="export the bundle again"
+                f"OpenVINO cannot load {spec.file.name}: {exc}", hint="export the bundle again"
             ) from exc
+        first = spec.outputs[0]
         try:
-            shape = self._model.output(self._output).partial_shape
-            for tensor in self._measured:
+            shape = self._model.output(first).partial_shape
+            for tensor in spec.outputs[1:]:
                 self._model.output(tensor)
-            for _, tensor in self._inputs:
+            for tensor in spec.inputs:
                 self._model.input(tensor)
         except RuntimeError as exc:
             raise EngineError(
-                f"{file.name} lacks a tensor of the bundle: {exc}", hint="export it again"
+                f"{spec.file.name} lacks a tensor of the bundle: {exc}", hint="export it again"
             ) from exc
-        if not shape.compatible(openvino.PartialShape([-1, len(manifest.labels)])):
+        if not shape.compatible(openvino.PartialShape([-1, spec.columns])):
             raise EngineError(
-                f"{file.name} gives logits of the shape {shape}, "
-                f"the bundle has {len(manifest.labels)} labels",
+                f"{spec.file.name} gives {first} of the shape {shape}, "
+                f"the bundle has {spec.columns} {spec.columns_are}",
                 hint="export the bundle again",
             )
         # Batch size → compiled network and its one request; the other sizes when they are first needed.
@@ -66,27 +62,17 @@ class OpenVinoEngine:
         self.report = EngineReport(
             "openvino",
             openvino.__version__.partition("-")[0],
-            variant.precision,
+            spec.precision,
             _executed_precisions(self._compiled[1][0]),
             instruction_set(),
-            threads,
+            spec.threads,
         )
 
-    def logits(self, crops: Image) -> Logits:
-        """See `Engine.logits`."""
-        (logits,) = self._run([self._output], crops)
-        return logits
-
-    def outputs(self, crops: Image) -> tuple[Logits, Dimensions]:
-        """See `Engine.outputs`."""
-        logits, *measured = self._run([self._output, *self._measured], crops)
-        return logits, np.concatenate(measured, axis=1)
-
-    def _run(self, outputs: list[str], crops: Image) -> list[Logits]:
-        inputs = make_inputs(self._inputs, crops)
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[Logits]:
+        """See `Graph.run`."""
         parts: list[list[Logits]] = [[] for _ in outputs]
         start = 0
-        for size in call_sizes(len(crops)):
+        for size in call_sizes(len(next(iter(inputs.values())))):
             stop = start + size
             request = self._request(size)
             try:
@@ -98,7 +84,8 @@ class OpenVinoEngine:
                 request.start_async()
                 request.wait()
             except (RuntimeError, TypeError, ValueError) as exc:
-                raise EngineError(f"OpenVINO failed on {crops.shape} {crops.dtype}: {exc}") from exc
+                shapes = ", ".join(f"{values.shape} {values.dtype}" for values in inputs.values())
+                raise EngineError(f"OpenVINO failed on {shapes}: {exc}") from exc
             for part, output in zip(parts, outputs, strict=True):
                 part.append(np.array(request.get_tensor(output).data, np.float32))
             start = stop
@@ -111,12 +98,12 @@ class OpenVinoEngine:
 
     def _compile(self, size: int) -> tuple[Any, Any]:
         try:
-            self._model.reshape({tensor: self._shape(tensor, size) for _, tensor in self._inputs})
+            self._model.reshape({tensor: self._shape(tensor, size) for tensor in self._spec.inputs})
             compiled = self._core.compile_model(self._model, "CPU", self._settings)
             return compiled, compiled.create_infer_request()
         except RuntimeError as exc:
             raise EngineError(
-                f"OpenVINO cannot compile {self._file.name} for {size} faces in one call: {exc}",
+                f"OpenVINO cannot compile {self._spec.file.name} for {size} faces in one call: {exc}",
                 hint="export the bundle again",
             ) from exc
 

@@ -12,30 +12,35 @@ request here.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Condition, Lock
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.config import InferenceSection
 from edge_runtime.frames.frame import Image
-from edge_runtime.inference.engine import Dimensions, EngineReport, Logits
+from edge_runtime.inference.engine import NOTHING, Dimensions, EngineReport, Features, Given, Logits
 from edge_runtime.inference.opening import Choice, Opener
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    crops: Image
-    wants_dimensions: bool
-    logits: Logits | None = None
-    dimensions: Dimensions | None = None
+    call: str  # method of the engine
+    rows: npt.NDArray[Any]  # crops, or sequences of features
+    given: Given = field(default_factory=dict)
+    answer: tuple[npt.NDArray[np.float32], ...] | None = None
     error: Exception | None = None
 
     @property
     def is_done(self) -> bool:
-        return self.logits is not None or self.error is not None
+        return self.answer is not None or self.error is not None
+
+    def goes_with(self, other: _Request) -> bool:
+        return self.call == other.call and set(self.given) == set(other.given)
 
 
 @dataclass(slots=True)
@@ -68,19 +73,27 @@ class SharedEngine:
         self.counters = BatchCounters()
         self.report: EngineReport = choice.engine.report
 
-    def logits(self, crops: Image) -> Logits:
+    def logits(self, crops: Image, given: Given = NOTHING) -> Logits:
         """See `Engine.logits`."""
-        request = self._ask(_Request(crops, wants_dimensions=False))
-        assert request.logits is not None  # noqa: S101 - without an error there is an answer
-        return request.logits
+        (logits,) = self._ask(_Request("logits", crops, given))
+        return logits
 
-    def outputs(self, crops: Image) -> tuple[Logits, Dimensions]:
+    def outputs(self, crops: Image, given: Given = NOTHING) -> tuple[Logits, Dimensions]:
         """See `Engine.outputs`."""
-        request = self._ask(_Request(crops, wants_dimensions=True))
-        assert request.logits is not None and request.dimensions is not None  # noqa: S101, PT018 - likewise
-        return request.logits, request.dimensions
+        logits, dimensions = self._ask(_Request("outputs", crops, given))
+        return logits, dimensions
 
-    def _ask(self, request: _Request) -> _Request:
+    def encode(self, crops: Image, given: Given = NOTHING) -> Features:
+        """See `SequenceEngine.encode`; for engines that have it."""
+        (features,) = self._ask(_Request("encode", crops, given))
+        return features
+
+    def head(self, sequences: Features) -> tuple[Logits, Dimensions]:
+        """See `SequenceEngine.head`; for engines that have it."""
+        logits, dimensions = self._ask(_Request("head", sequences))
+        return logits, dimensions
+
+    def _ask(self, request: _Request) -> tuple[npt.NDArray[np.float32], ...]:
         with self._changed:
             self._waiting.append(request)
         while not request.is_done:
@@ -96,38 +109,42 @@ class SharedEngine:
                 self._changed.notify_all()
         if request.error is not None:
             raise request.error
-        return request
+        assert request.answer is not None  # noqa: S101 - without an error there is an answer
+        return request.answer
 
     def _next_batch(self) -> list[_Request]:
         batch = [self._waiting.popleft()]
-        faces = len(batch[0].crops)
+        faces = len(batch[0].rows)
         while self._waiting:
             following = self._waiting[0]
-            faces += len(following.crops)
-            if faces > self._max_batch or following.wants_dimensions != batch[0].wants_dimensions:
+            faces += len(following.rows)
+            if faces > self._max_batch or not following.goes_with(batch[0]):
                 break
             batch.append(self._waiting.popleft())
         return batch
 
     def _run(self, batch: list[_Request]) -> None:
-        crops = batch[0].crops if len(batch) == 1 else np.concatenate([request.crops for request in batch])
+        first = batch[0]
+        rows = _joined([request.rows for request in batch])
+        given = {kind: _joined([request.given[kind] for request in batch]) for kind in first.given}
         self.counters.calls += 1
         self.counters.requests += len(batch)
-        self.counters.faces += len(crops)
+        self.counters.faces += len(rows)
+        call = getattr(self.choice.engine, first.call)
         try:
-            if batch[0].wants_dimensions:
-                logits, dimensions = self.choice.engine.outputs(crops)
-            else:
-                logits, dimensions = self.choice.engine.logits(crops), None
+            found = call(rows, given) if given else call(rows)
         except Exception as exc:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             for request in batch:
                 request.error = exc
             return
-        ends = np.cumsum([len(request.crops) for request in batch])
+        parts = found if isinstance(found, tuple) else (found,)
+        ends = np.cumsum([len(request.rows) for request in batch])
         for request, end in zip(batch, ends, strict=True):
-            rows = slice(end - len(request.crops), end)
-            request.dimensions = None if dimensions is None else dimensions[rows]
-            request.logits = logits[rows]
+            request.answer = tuple(part[end - len(request.rows) : end] for part in parts)
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class EnginePool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.frames.frame import Image
-from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.engine import NOTHING, Engine, Given
+from edge_runtime.inference.moment import one_moment
 
 BATCHES: Final = (1, 8)
 ROUNDS: Final = 41
@@ -54,6 +56,7 @@ def measure_speed(
     engines: Mapping[str, Engine],
     crops: Image,
     *,
+    given: Given = NOTHING,
     batches: tuple[int, ...] = BATCHES,
     rounds: int = ROUNDS,
     in_a_row: int = 1,
@@ -66,7 +69,9 @@ def measure_speed(
 
     Args:
         engines: name → loaded.
-        crops: (N, size, size) uint8, repeated as often as the largest batch needs.
+        crops: (N, size, size) uint8, repeated as often as the largest batch needs; of a sequence (N, M, size, size),
+            of which a moment's work is timed, see `edge_runtime.inference.moment`.
+        given: what belongs to them.
         batches: sizes of one call.
         rounds: at each size, in each of which every engine runs once.
         in_a_row: calls in each turn, of which the last is timed.
@@ -76,9 +81,13 @@ def measure_speed(
         EngineError: an engine failed.
     """
     one_thread = all(engine.report.threads == 1 for engine in engines.values())
-    return measure_calls(
-        {name: engine.logits for name, engine in engines.items()},
-        crops,
+
+    def moment(engine: Engine, batch: int) -> Callable[[], object]:
+        rows = np.resize(np.arange(len(crops)), batch)
+        return one_moment(engine, crops[rows], {kind: values[rows] for kind, values in given.items()})
+
+    return _in_turns(
+        {name: partial(moment, engine) for name, engine in engines.items()},
         batches=batches,
         rounds=rounds,
         in_a_row=in_a_row,
@@ -98,16 +107,39 @@ def measure_calls(
     on_round: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[tuple[str, int], Timing]:
     """Times whatever takes a batch of crops, in turns; see `measure_speed`."""
-    inputs = {batch: np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:]))) for batch in batches}
-    times = {(name, batch): np.empty(rounds) for batch in batches for name in calls}
+
+    def prepared(call: Callable[[Image], object], batch: int) -> Callable[[], object]:
+        return partial(call, np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:]))))
+
+    return _in_turns(
+        {name: partial(prepared, call) for name, call in calls.items()},
+        batches=batches,
+        rounds=rounds,
+        in_a_row=in_a_row,
+        clock=clock,
+        on_round=on_round,
+    )
+
+
+def _in_turns(
+    prepares: Mapping[str, Callable[[int], Callable[[], object]]],
+    *,
+    batches: tuple[int, ...],
+    rounds: int,
+    in_a_row: int,
+    clock: Callable[[], float],
+    on_round: Callable[[int, int], None],
+) -> dict[tuple[str, int], Timing]:
+    times = {(name, batch): np.empty(rounds) for batch in batches for name in prepares}
     # One size after the other: each has its own compiled network, and the caches to itself.
     for place, batch in enumerate(batches):
+        calls = {name: prepare(batch) for name, prepare in prepares.items()}
         for number in range(-_WARM_UP, rounds):
             for name, call in calls.items():
                 for _ in range(in_a_row - 1):
-                    call(inputs[batch])
+                    call()
                 began_s = clock()
-                call(inputs[batch])
+                call()
                 if number >= 0:
                     times[name, batch][number] = (clock() - began_s) * 1e3
             on_round(place * rounds + max(number + 1, 0), len(batches) * rounds)

@@ -116,7 +116,8 @@ def tune(
             f"no variant of {bundle.manifest.name} runs here: {'; '.join(row.problem for row in rows)}",
             hint="roomtone bundle verify says more",
         )
-    timed = measure_speed(engines, bundle.golden.crops, rounds=rounds, on_round=on_round)
+    golden = bundle.golden
+    timed = measure_speed(engines, golden.crops, given=golden.given, rounds=rounds, on_round=on_round)
     measured = tuple(
         row.model_copy(
             update={f"ms_batch_{batch}": round(timed[str(row), batch].median_ms, 4) for batch in BATCHES}

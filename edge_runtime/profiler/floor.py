@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-
-import numpy as np
+from functools import cache
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.config import Config
@@ -21,6 +20,7 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import EndOfSource
 from edge_runtime.frames.opening import open_source
 from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.moment import one_moment, repeated
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.pacing import Beat
 
@@ -66,7 +66,11 @@ def measure_floor(
     """
     engine = engine or open_engine(bundle, config.inference).engine
     detector = make_detector(config.faces)
-    crops = np.resize(bundle.golden.crops, (max([1, *batch_sizes]), *bundle.golden.crops.shape[1:]))
+
+    @cache
+    def moment(faces: int) -> Callable[[], object]:
+        return one_moment(engine, *repeated(bundle.golden, faces))
+
     scan_beat, classify_beat = (
         Beat(1 / config.faces.scan_rate_hz),
         Beat(1 / config.inference.classify_rate_hz),
@@ -100,7 +104,7 @@ def measure_floor(
                 size = batch_sizes[batches % len(batch_sizes)]
                 batches += 1
                 for start in range(0, size, most):
-                    engine.logits(crops[start : min(start + most, size)])
+                    moment(min(most, size - start))()
         if scan is not None:
             scan.result()
         wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_began_s

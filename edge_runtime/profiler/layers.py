@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.bundle import Bundle, Variant
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import EngineError
 from edge_runtime.features import make_inputs
-from edge_runtime.frames.frame import Image
+from edge_runtime.inference.moment import newest_frames, repeated
 from edge_runtime.inference.opening import open_engine
 
 _WARM_CALLS: Final = 3
@@ -46,7 +47,7 @@ class Layer:
 
 
 def profile_layers(bundle: Bundle, settings: InferenceSection, faces: int) -> list[Layer]:
-    """Runs a batch of the bundle's golden crops; layers in the order in which they run.
+    """Runs a batch of the bundle's golden crops; layers in the order in which they run. Of a sequence, its encoder.
 
     Args:
         bundle: opened.
@@ -57,9 +58,11 @@ def profile_layers(bundle: Bundle, settings: InferenceSection, faces: int) -> li
         EngineError, BundleInaccurateError: as when the loop opens the engine, or the engine's profile is damaged.
     """
     variant = open_engine(bundle, settings).variant
-    crops = np.resize(bundle.golden.crops, (max(1, faces), *bundle.golden.crops.shape[1:]))
+    crops, given = newest_frames(*repeated(bundle.golden, max(1, faces)))
+    specs = [(spec.kind, spec.tensor) for spec in bundle.manifest.inputs]
+    inputs = make_inputs(specs, crops, bundle.manifest.alignment.template(), given)
     read = _openvino if variant.backend == "openvino" else _onnxruntime
-    calls = read(bundle, variant, settings.threads, crops)
+    calls = read(bundle, variant, settings.threads, inputs)
     times: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for name, kind, precision, ms in calls:
         times[name, kind, precision].append(ms)
@@ -69,11 +72,10 @@ def profile_layers(bundle: Bundle, settings: InferenceSection, faces: int) -> li
 
 
 def _onnxruntime(
-    bundle: Bundle, variant: Variant, threads: int, crops: Image
+    bundle: Bundle, variant: Variant, threads: int, inputs: Mapping[str, npt.NDArray[Any]]
 ) -> Iterable[tuple[str, str, str, float]]:
     import onnxruntime as ort
 
-    specs = [(spec.kind, spec.tensor) for spec in bundle.manifest.inputs]
     with tempfile.TemporaryDirectory(prefix="roomtone-layers-") as folder:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -82,7 +84,7 @@ def _onnxruntime(
         options.profile_file_prefix = str(Path(folder, "layers"))
         session = ort.InferenceSession(bundle.path(variant.file), options, providers=["CPUExecutionProvider"])
         for _ in range(_WARM_CALLS + _CALLS):
-            session.run(None, make_inputs(specs, crops))
+            session.run(None, inputs)
         try:
             events = json.loads(Path(session.end_profiling()).read_bytes())
         except (OSError, ValueError) as exc:
@@ -111,7 +113,7 @@ def _onnx_precision(arguments: dict[str, Any]) -> str:
 
 
 def _openvino(
-    bundle: Bundle, variant: Variant, threads: int, crops: Image
+    bundle: Bundle, variant: Variant, threads: int, inputs: Mapping[str, npt.NDArray[Any]]
 ) -> Iterable[tuple[str, str, str, float]]:
     import openvino
 
@@ -120,9 +122,8 @@ def _openvino(
     settings = compile_settings(variant.precision, threads) | {"PERF_COUNT": True}
     compiled = openvino.Core().compile_model(bundle.path(variant.file), "CPU", settings)
     request = compiled.create_infer_request()
-    specs = [(spec.kind, spec.tensor) for spec in bundle.manifest.inputs]
     for call in range(_WARM_CALLS + _CALLS):
-        request.infer(make_inputs(specs, crops))
+        request.infer(inputs)
         if call < _WARM_CALLS:
             continue
         for layer in request.profiling_info:

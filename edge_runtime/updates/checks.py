@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, Literal
 
-import numpy as np
-
 from edge_runtime.bundle import Bundle, Manifest
 from edge_runtime.config import InferenceSection, UpdatesSection
 from edge_runtime.errors import BundleError, CandidateRefusedError, EngineError, MissingExtraError
-from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.moment import one_moment, repeated
 from edge_runtime.inference.opening import Choice, open_engine
 from edge_runtime.updates.slot_table import Waiver
 
@@ -163,20 +161,16 @@ def _check_speed(
 
 def seconds_per_face(engines: list[tuple[Engine, Bundle]]) -> list[float]:
     """Median time of each engine for a face, in batches, measured in turn so that both have the same conditions."""
-    batches = [_batch(bundle.golden.crops) for _, bundle in engines]
+    moments = [one_moment(engine, *repeated(bundle.golden, _BATCH)) for engine, bundle in engines]
     times: list[list[float]] = [[] for _ in engines]
     began_s = time.perf_counter()
     for number in range(_ROUNDS + 1):
-        for (engine, _), batch, taken in zip(engines, batches, times, strict=True):
+        for moment, taken in zip(moments, times, strict=True):
             start_s = time.perf_counter()
-            engine.logits(batch)
+            moment()
             if number or time.perf_counter() - start_s > _MEASURE_S:  # the first one warms up
-                taken.append((time.perf_counter() - start_s) / len(batch))
+                taken.append((time.perf_counter() - start_s) / _BATCH)
         is_enough = min(map(len, times)) >= _LEAST_ROUNDS
         if is_enough and time.perf_counter() - began_s > _MEASURE_S:
             break
     return [median(taken) for taken in times]
-
-
-def _batch(crops: Image) -> Image:
-    return np.ascontiguousarray(np.resize(crops, (_BATCH, *crops.shape[1:])))
