@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from calibration.end_to_end import end_to_end
-from calibration.evaluation import Evaluation, evaluate, prepare
+from calibration.evaluation import Evaluation, PupilWay, evaluate, prepare
 from calibration.guard import Limits, QuantizationGuardError
 from calibration.landmark_cli import calibrate_landmarks_command, evaluate_landmarks_command
 from calibration.outcome import QuantizationSettings
@@ -86,6 +86,9 @@ def evaluate_command(
     precision: _PrecisionOption = "auto",
     threads: _Threads = 1,
     cache: _Cache = None,
+    pupils: Annotated[
+        PupilWay, typer.Option(help="how crops are aligned, as faces.pupils has it on the device")
+    ] = "haar",
     confusion: Annotated[Path | None, typer.Option(help="draw the confusion matrix into this .png")] = None,
     whole_path: Annotated[
         bool,
@@ -106,7 +109,7 @@ def evaluate_command(
     with work_progress() as progress, opened_subject(bundle, bars := _Bars(progress)) as network:
         choice = open_engine(network, InferenceSection(backend=backend, precision=precision, threads=threads))
         chosen = split or default_split(data)
-        faces = prepare(data, chosen, network, labelling=labels, cache=cache, on_progress=bars)
+        faces = prepare(data, chosen, network, labelling=labels, cache=cache, on_progress=bars, pupils=pupils)
         result = evaluate(network, choice, faces, bars)
         through = end_to_end(network, choice, faces, bars) if whole_path else None
     name = network.manifest.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -17,13 +17,15 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
 from edge_runtime.faces.locating import locate_all
-from edge_runtime.faces.precut import align_precut
+from edge_runtime.faces.precut import PrecutLocator, align_precut
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.engine import Engine, EngineReport, Logits
+from edge_runtime.inference.landmark_engine import landmark_locator
 from edge_runtime.inference.opening import Choice
 
 OnProgress = Callable[[str, int, int], None]
+PupilWay = Literal["haar", "landmarks"]
 _BATCH: Final = 16
 
 
@@ -89,6 +91,7 @@ def prepare(
     labelling: str = "fer",
     cache: Path | None = None,
     on_progress: OnProgress = silent,
+    pupils: PupilWay = "haar",
 ) -> PreparedFaces:
     """Reads a split and cuts it by the bundle's template. Images of a class that the bundle lacks are left out.
 
@@ -99,6 +102,7 @@ def prepare(
         labelling: of a `.npz`: `fer` or `ferplus`.
         cache: folder for the pupils found; None keeps nothing.
         on_progress: called with (stage, done, total).
+        pupils: how they are found, as `faces.pupils` has it.
 
     Raises:
         ConfigurationError: the data cannot be used, the split is empty, or the bundle has none of its classes.
@@ -112,6 +116,8 @@ def prepare(
         faces.images,
         cache=cache,
         on_progress=lambda done, total: on_progress(f"pupils, {split}", done, total),
+        locator=PrecutLocator if pupils == "haar" else landmark_locator,
+        kind="pupils" if pupils == "haar" else pupils,
     )
     known = bundle.manifest.label_names
     order = np.array([known.index(name) if name in known else -1 for name in faces.label_names], np.int64)

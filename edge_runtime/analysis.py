@@ -21,6 +21,7 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame
 from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.landmark_engine import pupil_source
 from edge_runtime.pacing import Beat, Rates
 from edge_runtime.profiling.spans import Spans
 from edge_runtime.room.aggregation import WindowAggregator
@@ -74,6 +75,7 @@ class RoomAnalysis:
         self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
         self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
         self._config, self._forgives = config, forgives
+        self._pupils = pupil_source(config)
         self.shadow: Shadow | None = None
         self.use(manifest, engine)
 
@@ -86,7 +88,7 @@ class RoomAnalysis:
         """
         config = self._config
         readable = config.inference.readable_width_px or manifest.readable_width_px
-        self._crops = CropMaker(manifest.alignment.template(), readable, self.spans)
+        self._crops = CropMaker(manifest.alignment.template(), readable, self.spans, self._pupils)
         self._classifier = Classifier(
             engine,
             temperature=manifest.temperature,

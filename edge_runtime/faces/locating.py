@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -31,7 +32,12 @@ _CHUNK: Final = 128
 
 
 def locate_all(
-    images: Image, *, cache: Path | None = None, on_progress: Progress = lambda done, total: None
+    images: Image,
+    *,
+    cache: Path | None = None,
+    on_progress: Progress = lambda done, total: None,
+    locator: Callable[[], PrecutLocator] = PrecutLocator,
+    kind: str = "pupils",
 ) -> LocatedFaces:
     """Finds face and pupils in each image.
 
@@ -39,26 +45,28 @@ def locate_all(
         images: (N, H, W) uint8 pre-cut faces; N may be 0.
         cache: folder for the result, made when absent; None keeps nothing.
         on_progress: called with (images done, images in all).
+        locator: makes what looks for them, in each process; a function that can be pickled.
+        kind: names the cache of this locator's results.
 
     Raises:
         RoomtoneError: a worker process died.
     """
     file = (
-        None if cache is None else cache / f"pupils-{hashlib.sha256(images.tobytes()).hexdigest()[:16]}.npz"
+        None if cache is None else cache / f"{kind}-{hashlib.sha256(images.tobytes()).hexdigest()[:16]}.npz"
     )
     if file is not None and (known := _read(file, len(images))) is not None:
         on_progress(len(images), len(images))
         return known
-    located = _locate(images, on_progress)
+    located = _locate(images, on_progress, locator)
     if file is not None:
         _write(file, located)
     return located
 
 
-def _locate(images: Image, on_progress: Progress) -> LocatedFaces:
+def _locate(images: Image, on_progress: Progress, locator: Callable[[], PrecutLocator]) -> LocatedFaces:
     count = len(images)
     if count <= _CHUNK:  # starting processes would take longer
-        located = PrecutLocator()(images)
+        located = locator()(images)
         on_progress(count, count)
         return located
     chunks = [images[start : start + _CHUNK] for start in range(0, count, _CHUNK)]
@@ -69,7 +77,7 @@ def _locate(images: Image, on_progress: Progress) -> LocatedFaces:
     )
     with pool:
         try:
-            for part in pool.map(_locate_chunk, chunks):
+            for part in pool.map(partial(_locate_chunk, locator), chunks):
                 parts.append(part)
                 on_progress(min(len(parts) * _CHUNK, count), count)
         except BrokenProcessPool as exc:
@@ -80,8 +88,8 @@ def _locate(images: Image, on_progress: Progress) -> LocatedFaces:
     return LocatedFaces(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _locate_chunk(images: Image) -> _Arrays:
-    located = PrecutLocator()(images)
+def _locate_chunk(locator: Callable[[], PrecutLocator], images: Image) -> _Arrays:
+    located = locator()(images)
     return located.pupils_xy, located.face_found, located.pupils_found
 
 

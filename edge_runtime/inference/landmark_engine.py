@@ -12,15 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from edge_runtime.bundle import Variant
+from edge_runtime.config import Config
 from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError, RoomtoneError
 from edge_runtime.faces.alignment import FloatArray
+from edge_runtime.faces.landmark_pupils import LandmarkPupils, PupilSource
 from edge_runtime.faces.landmarks import LandmarkFinder, PointRegressor
+from edge_runtime.faces.precut import PrecutLocator
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.openvino_engine import call_sizes, compile_settings
-from edge_runtime.landmark_bundle import CROP, LOG_ERROR, POINTS, LandmarkBundle, open_landmarks
+from edge_runtime.landmark_bundle import (
+    CROP,
+    LOG_ERROR,
+    POINTS,
+    LandmarkBundle,
+    open_landmarks,
+    packaged_landmarks_path,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +38,8 @@ class OnnxRuntimeRegressor:
     """One session on the CPU."""
 
     def __init__(self, file: Path, threads: int = 1) -> None:
+        import onnxruntime as ort  # here, since whoever runs OpenVINO need not wait for it
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -170,3 +181,23 @@ def open_landmark_finder(folder: Path, threads: int = 1, *, finds_irises: bool =
     bundle = open_landmarks(folder)
     regressor, _ = open_regressor(bundle, threads)
     return LandmarkFinder(regressor, bundle.manifest.alignment.template(), finds_irises=finds_irises)
+
+
+def pupil_source(config: Config) -> PupilSource | None:
+    """What `faces.pupils` names; None: Haar eyes, for which nothing has to be opened.
+
+    Raises:
+        BundleError, EngineError: see `open_landmark_finder`.
+    """
+    if config.faces.pupils == "haar":
+        return None
+    return LandmarkPupils(open_landmark_finder(packaged_landmarks_path(), finds_irises=False))
+
+
+def landmark_locator() -> PrecutLocator:
+    """Finds the pupils of pre-cut faces by landmarks; see `faces.locating.locate_all`.
+
+    Raises:
+        BundleError, EngineError: see `open_landmark_finder`.
+    """
+    return PrecutLocator(LandmarkPupils(open_landmark_finder(packaged_landmarks_path(), finds_irises=False)))

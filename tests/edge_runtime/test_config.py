@@ -60,6 +60,7 @@ EVERYTHING = {
         "follow": "search",
         "follow_rate_hz": 10.0,
         "lose_after_s": 3.0,
+        "pupils": "landmarks",
     },
     "inference": {
         "bundle": "/bundles/b",
