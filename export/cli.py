@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from edge_runtime.commands.default_command import DefaultCommandGroup
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
-from export.landmark_cli import export_landmarks_command, train_landmarks
+from export.landmark_cli import export_landmarks_command, hush_graph_passes, train_landmarks
 from export.training.augmentation import Augmentation
 from export.training.recipe import Recipe
 
@@ -353,9 +352,7 @@ def export(
     from export.pipeline import STEPS, Step, export_bundle
 
     request = _request(network, checkpoint, out, contract, name, version, trained_on, force=force)
-    if not logging.getLogger().isEnabledFor(logging.DEBUG):
-        for chatty in ("onnx_ir", "onnxscript"):  # each graph pass reports itself at INFO
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+    hush_graph_passes()
     with work_progress() as progress:
         task = progress.add_task("export", total=len(STEPS), note="")
         started = itertools.count()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,13 @@ def train_landmarks(
     typer.echo(str(checkpoint))
 
 
+def hush_graph_passes() -> None:
+    """Each pass over a graph would report itself at INFO; with --verbose it may."""
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        for chatty in ("onnx_ir", "onnxscript"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
 def export_landmarks_command(
     checkpoint: Annotated[Path, typer.Option(help="of `roomtone train landmarks`")],
     out: Annotated[Path, typer.Option(help="folder of the network; must not exist yet")],
@@ -62,6 +70,7 @@ def export_landmarks_command(
     """
     from export.landmarks import export_landmarks
 
+    hush_graph_passes()
     with work_progress() as progress:
         task = progress.add_task("export", total=None, note="")
         result = export_landmarks(
