@@ -2,17 +2,19 @@
 
 Everything goes into a hidden neighbour of the target, the manifest last; only then does the folder take its
 name. Whatever interrupts the work, nothing that opens is left behind, and a bundle that was there before
-stays as it was.
+stays as it was. What a run that was killed has left is removed by the next one that writes there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +23,9 @@ import numpy as np
 
 from edge_runtime.bundle import MANIFEST, SIGNATURE, Bundle, FileDigest, Golden, Manifest, describe_file
 from edge_runtime.errors import BundleError
+from edge_runtime.folder_locks import held, is_abandoned
 
+_log = logging.getLogger(__name__)
 GOLDEN: Final = "golden.npz"
 
 
@@ -58,25 +62,54 @@ def new_bundle(out: Path, *, force: bool = False, manifest: str = MANIFEST) -> I
     Raises:
         BundleError: see `check_target`; or the folder cannot be written.
     """
-    check_target(out, force=force, manifest=manifest)
     token = secrets.token_hex(4)
     partial, replaced = (out.parent / f".{out.name}.{word}-{token}" for word in ("partial", "replaced"))
-    try:
-        partial.mkdir(parents=True)
-    except OSError as exc:
-        raise BundleError(out, f"cannot be written: {exc.strerror}", hint="give another --out") from exc
-    try:
-        yield partial
-        if os.path.lexists(out):
-            out.rename(replaced)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if os.path.lexists(replaced) and not os.path.lexists(out):
-            replaced.rename(out)
-        if replaced.is_symlink():  # then the folder it points to is not ours to remove
-            replaced.unlink()
-        shutil.rmtree(replaced, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with held(out.parent):  # so that nobody takes the new folder for an abandoned one
+                _tidy(out)
+                check_target(out, force=force, manifest=manifest)
+                partial.mkdir()
+                stack.enter_context(held(partial))
+        except OSError as exc:
+            raise BundleError(out, f"cannot be written: {exc.strerror}", hint="give another --out") from exc
+        try:
+            yield partial
+            if os.path.lexists(out):
+                out.rename(replaced)
+            partial.rename(out)
+        finally:
+            _remove(partial)
+            _put_back(replaced, out)
+
+
+def _tidy(out: Path) -> None:
+    """Removes what killed runs left of this bundle, but for the bundle that one of them had just moved away."""
+    hidden = re.compile(rf"\.{re.escape(out.name)}\.(partial|replaced)-[0-9a-f]{{8}}")
+    left = [path for path in out.parent.iterdir() if hidden.fullmatch(path.name)]
+    partial = [path for path in left if ".partial-" in path.name]
+    abandoned = [path for path in partial if is_abandoned(path)]
+    for path in abandoned:
+        _log.info("removing %s, which a run that was killed has left", path)
+        _remove(path)
+    if partial == abandoned:  # or somebody may be between his two renames
+        for path in left:
+            if path not in partial:
+                _put_back(path, out)
+
+
+def _put_back(replaced: Path, out: Path) -> None:
+    """The bundle that was there before: back in its place where that is empty, else removed."""
+    if os.path.lexists(replaced) and not os.path.lexists(out):
+        replaced.rename(out)
+    _remove(replaced)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():  # then the folder it points to is not ours to remove
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def digests(folder: Path) -> tuple[FileDigest, ...]:

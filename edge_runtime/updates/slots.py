@@ -38,6 +38,7 @@ from edge_runtime.errors import (
     UpdateError,
 )
 from edge_runtime.file_writing import sync_folder, write_whole
+from edge_runtime.folder_locks import held, is_abandoned, try_lock
 from edge_runtime.updates.durable import adopt, sync_tree, worded
 from edge_runtime.updates.slot_table import Candidate, Phase, Rejected, Slot, SlotTable, Waiver, version_key
 
@@ -166,12 +167,10 @@ class Slots:
             adopt(self.folder)
             partial = self.folder / f"{_PARTIAL}{secrets.token_hex(4)}"
             partial.mkdir()
-            handle = os.open(partial, os.O_RDONLY)
         try:
-            _try_lock(handle)  # so that nobody sweeps it away while it is being filled
-            yield partial
+            with held(partial):  # so that nobody sweeps it away while it is being filled
+                yield partial
         finally:
-            os.close(handle)
             shutil.rmtree(partial, ignore_errors=True)
 
     def install(self, partial: Path, waivers: tuple[Waiver, ...] = ()) -> Candidate:
@@ -319,7 +318,7 @@ class Slots:
             adopt(path)
         except OSError:
             return None
-        if _try_lock(handle):
+        if try_lock(handle):
             return handle
         os.close(handle)
         return None
@@ -329,7 +328,7 @@ class Slots:
         with suppress(OSError):
             handle = os.open(self.folder / ".agent", os.O_RDONLY)
             try:
-                return not _try_lock(handle)
+                return not try_lock(handle)
             finally:
                 os.close(handle)
         return False
@@ -365,26 +364,7 @@ class Slots:
         kept = self.table().in_use()
         for path in self.folder.iterdir():
             is_old = _FOLDER.fullmatch(path.name) is not None and path.name not in kept
-            if is_old or (path.name.startswith(_PARTIAL) and _is_abandoned(path)):
+            if is_old or (path.name.startswith(_PARTIAL) and is_abandoned(path)):
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name.startswith(f".{TABLE}."):  # of a process that was killed while it wrote
                 path.unlink(missing_ok=True)
-
-
-def _is_abandoned(folder: Path) -> bool:
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return False
-    try:
-        return _try_lock(handle)
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,6 +64,62 @@ def test_force_replaces_a_bundle(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", "new", force=True)
     assert (tmp_path / "bundle" / "bundle.json").read_text() == "new"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+WRITES_AND_WAITS = """
+import sys
+from pathlib import Path
+from edge_runtime.bundle_writing import new_bundle
+
+with new_bundle(Path(sys.argv[1])) as folder:
+    (folder / "model.onnx").write_text("half of it")
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_writer(out: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process in the middle of writing a bundle."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES_AND_WAITS, out],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "writing\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "bundle"
+    (tmp_path / ".bundle.partial-notes").mkdir()  # not one of ours
+    with another_writer(out) as process:
+        write_bundle(out, "first")
+        (unfinished,) = tmp_path.glob(".bundle.partial-????????")
+        assert (unfinished / "model.onnx").is_file()
+        process.kill()
+        process.wait()
+        write_bundle(out, "second", force=True)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".bundle.partial-notes", "bundle"]
+    assert (out / "bundle.json").read_text() == "second"
+
+
+def test_a_bundle_that_a_killed_run_had_moved_away_comes_back(tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    write_bundle(out, "old")
+    out.rename(tmp_path / ".bundle.replaced-01234567")
+    (tmp_path / ".bundle.partial-01234567").mkdir()
+    with pytest.raises(BundleError, match="is there already"):
+        write_bundle(out, "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
+    assert (out / "bundle.json").read_text() == "old"
 
 
 @pytest.mark.parametrize("dangling", [False, True], ids=["to a bundle", "to nothing"])
