@@ -4,6 +4,7 @@
     onnxruntime_engine.py   the engine of the core install
     openvino_engine.py      the engine of `roomtone[openvino]`
     cpu.py                  the widest vector instructions here, for that report
+    saturation.py           whether INT8 sums saturate here
     opening.py              which variant of a bundle runs here, golden outputs checked
     trials.py               all variants of a bundle tried on this CPU
     speed.py                engines against each other, in turns

@@ -18,6 +18,7 @@ from edge_runtime.config import InferenceSection
 from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError, RoomtoneError
 from edge_runtime.inference.engine import Engine, Logits, SequenceEngine
 from edge_runtime.inference.network import GraphLoader, Network
+from edge_runtime.inference.saturation import saturates_here
 from edge_runtime.inference.sequence_network import SequenceNetwork
 
 _log = logging.getLogger(__name__)
@@ -83,8 +84,8 @@ def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
     """Loads the bundle's best variant that satisfies the settings.
 
     The order is `inference.prefer`'s, which comes from the board's profile, then the bundle's own.
-    A variant whose backend is not installed, that does not load, or whose golden outputs do not reproduce is
-    passed over, which the reason says. A backend or precision that is named must be had.
+    A variant whose backend is not installed, whose sums saturate here, that does not load, or whose golden outputs do
+    not reproduce is passed over, which the reason says. A backend or precision that is named must be had.
 
     Raises:
         MissingExtraError: the named backend is not installed.
@@ -113,6 +114,9 @@ def open_engine(bundle: Bundle, settings: InferenceSection) -> Choice:
             if settings.backend == variant.backend:
                 raise MissingExtraError(f"the engine {variant.backend}", variant.backend)
             passed_over.append(f"{name}: not installed")
+            continue
+        if settings.precision == "auto" and saturates_here(bundle, variant):
+            passed_over.append(f"{name}: its sums saturate on this CPU")
             continue
         file = bundle.path(variant.file)
         head = None if variant.head is None else bundle.path(variant.head)

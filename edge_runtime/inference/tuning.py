@@ -6,7 +6,6 @@ are the ones that were measured. Golden outputs are checked at each start all th
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -21,9 +20,10 @@ from edge_runtime.bundle import Bundle, Precision, Variant
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError
 from edge_runtime.file_writing import write_whole
-from edge_runtime.inference.cpu import instruction_set, sums_saturate
+from edge_runtime.inference.cpu import instruction_set
 from edge_runtime.inference.engine import Engine
 from edge_runtime.inference.opening import Choice, open_engine
+from edge_runtime.inference.saturation import saturates_here
 from edge_runtime.inference.speed import BATCHES, ROUNDS, measure_speed
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ FILE: Final = "tuning.json"
 _LARGEST: Final = max(BATCHES)
 _SATURATES: Final = (
     "INT8 sums saturate on this CPU, and the network was not quantized for that "
-    "(roomtone calibrate --saturation-safe)"
+    "(roomtone calibrate --saturation-safe, or --profile with this board's)"
 )
 
 
@@ -98,12 +98,10 @@ def tune(
     """
     engines: dict[str, Engine] = {}
     rows: list[Measurement] = []
-    # Golden outputs need not show it: eight crops may stay below where the sums end, and a face may not.
-    saturates = sums_saturate(instruction_set()) and not _is_saturation_safe(bundle)
     for variant in bundle.manifest.variants:
         for count in threads:
             row = Measurement(backend=variant.backend, precision=variant.precision, threads=count)
-            if variant.precision == "int8" and saturates:
+            if saturates_here(bundle, variant):
                 rows.append(row.model_copy(update={"problem": _SATURATES}))
                 continue
             try:
@@ -182,15 +180,6 @@ def open_tuned_engine(bundle: Bundle, settings: InferenceSection, state: Path) -
         return choice
     why = f"measured as the best on this board ({best.ms_batch_8:.1f} ms for 8 faces)"
     return replace(choice, reason="; ".join([why, *choice.reason.split("; ")[1:]]))
-
-
-def _is_saturation_safe(bundle: Bundle) -> bool:
-    """Whether its INT8 has weights of 7 bits, as its calibration says; where that is silent, it has not."""
-    try:
-        facts = json.loads((bundle.folder / "calibration.json").read_text(encoding="utf-8"))
-        return bool(facts["quantization"]["saturation_safe"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _open(bundle: Bundle, variant: Variant, threads: int) -> Engine:

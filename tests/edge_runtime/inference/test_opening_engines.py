@@ -12,12 +12,18 @@ import pytest
 from edge_runtime.bundle import open_bundle
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError
-from edge_runtime.inference import opening
+from edge_runtime.inference import opening, saturation
 from edge_runtime.inference.opening import golden_difference, open_engine
 
 ORT = {"backend": "onnxruntime", "precision": "fp32", "file": "model.fp32.onnx"}
 OPENVINO = {"backend": "openvino", "precision": "fp32", "file": "model.fp32.onnx"}
 ORT_INT8 = {"backend": "onnxruntime", "precision": "int8", "file": "model.int8.onnx"}
+
+
+@pytest.fixture(autouse=True)
+def _sums_of_32_bits(monkeypatch):
+    """Whatever these tests run on."""
+    monkeypatch.setattr(saturation, "instruction_set", lambda: "AVX-512 VNNI")
 
 
 def choose(folder, **settings):
@@ -111,6 +117,20 @@ def test_a_variant_whose_golden_outputs_differ_is_passed_over_and_logged(
     assert choice.variant.precision == "fp32"
     assert "onnxruntime int8: golden outputs differ on this CPU" in choice.reason
     assert "0.6" in caplog.text
+
+
+def test_int8_whose_sums_saturate_here_runs_only_when_it_is_asked_for(
+    tiny_bundle, tiny_network, seal_bundle, monkeypatch
+):
+    folder = with_int8(tiny_bundle, tiny_network, seal_bundle)
+    monkeypatch.setattr(saturation, "instruction_set", lambda: "AVX2")
+    choice = choose(folder, prefer=("onnxruntime int8",))
+    assert choice.variant.precision == "fp32"
+    assert "onnxruntime int8: its sums saturate on this CPU" in choice.reason
+    assert choose(folder, precision="int8").variant.precision == "int8"
+    (folder / "calibration.json").write_text('{"quantization": {"saturation_safe": true}}')
+    seal_bundle(folder, variants=[ORT_INT8, ORT])
+    assert choose(folder).variant.precision == "int8"
 
 
 def test_a_precision_that_is_named_but_wrong_on_this_cpu_is_refused(tiny_bundle, tiny_network, seal_bundle):

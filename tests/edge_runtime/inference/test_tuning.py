@@ -10,7 +10,7 @@ from edge_runtime.bundle import Bundle, Variant, open_bundle
 from edge_runtime.commands.bundle import app
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import EngineError
-from edge_runtime.inference import tuning
+from edge_runtime.inference import saturation, tuning
 from edge_runtime.inference.tuning import Measurement, Tuning, open_tuned_engine, save_tuning, tune
 
 BACKEND = InferenceSection()
@@ -118,7 +118,7 @@ def test_int8_takes_no_part_where_its_sums_saturate(
             for precision, file in files.items()
         ],
     )
-    monkeypatch.setattr(tuning, "instruction_set", lambda: instructions)
+    monkeypatch.setattr(saturation, "instruction_set", lambda: instructions)
     found = tune(open_bundle(tiny_bundle), [1], rounds=3)
     (row,) = (row for row in found.measured if row.precision == "int8")
     assert (row.ms_batch_8 is not None) == takes_part
