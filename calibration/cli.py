@@ -26,8 +26,10 @@ from edge_runtime.bundle_writing import check_target
 from edge_runtime.commands.default_command import DefaultCommandGroup
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.config import InferenceSection
+from edge_runtime.device_profile import load_profile
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import default_split
+from edge_runtime.inference.cpu import instruction_set, sums_saturate
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.updates.starting import cli_state_directory
 
@@ -176,6 +178,12 @@ def calibrate_command(
         bool,
         typer.Option("--saturation-safe", help="7-bit weights, for x86 without VNNI, whose sums saturate"),
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="of the boards that the bundle is for, which says whether sums saturate; this machine when absent"
+        ),
+    ] = None,
     compare_defaults: Annotated[
         bool,
         typer.Option(
@@ -199,7 +207,7 @@ def calibrate_command(
 
     \b
     roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default
-    roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default --max-drop 0.5 --saturation-safe
+    roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default --max-drop 0.5 --profile x86-64-avx2
     roomtone calibrate bundles/raw --data fer2013.npz --out bundles/default --compare-defaults
     roomtone calibrate samples bundles/raw --data fer2013.npz --out faces.npz
     """
@@ -225,7 +233,7 @@ def calibrate_command(
                 QuantizationSettings(
                     Limits(max_drop / 100, max_class_drop / 100),
                     min_speedup,
-                    saturation_safe,
+                    saturation_safe or _sums_saturate(profile),
                     compare_defaults,
                 ),
                 samples=SampleRequest(samples, per_class, seed, cli_state_directory()),
@@ -365,6 +373,11 @@ def camera_command(
         chosen = samples.chosen()
     save_samples(chosen, out, cli_state_directory())
     show_samples(chosen, out, as_json=as_json)
+
+
+def _sums_saturate(profile: str | None) -> bool:
+    """Whether INT8 sums saturate on the boards of a profile; on this machine when None."""
+    return sums_saturate(instruction_set()) if profile is None else load_profile(profile).saturates
 
 
 def _facts(result: Evaluation, digest: str) -> dict[str, object]:

@@ -217,16 +217,24 @@ def write_calibrated(
     report = calibration.to_json() | ({} if quantized is None else {"quantization": quantized.report})
     with new_bundle(out, force=force) as folder:
         for path in _kept_files(bundle, manifest):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.path(path), folder / path)
+            _copy(bundle.folder, folder, path)
         if quantized is not None:
-            shutil.copytree(quantized.folder, folder, dirs_exist_ok=True)
+            # File by file: the folder's own mode is the owner's alone.
+            for made in quantized.folder.rglob("*"):
+                if made.is_file():
+                    _copy(quantized.folder, folder, made.relative_to(quantized.folder))
             write_golden(add_tolerances(bundle.golden, quantized.tolerances), folder / GOLDEN)
         (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         (folder / CARD).write_text(render_card(manifest, _card_quality(calibration)), encoding="utf-8")
         write_manifest(folder, manifest.model_copy(update={"files": digests(folder)}))
         open_bundle(folder)
     return open_bundle(out)
+
+
+def _copy(source: Path, target: Path, path: str | Path) -> None:
+    """One file at its place below a folder; modes are those of any new file."""
+    (target / path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / path, target / path)
 
 
 def _kept_files(bundle: Bundle, manifest: Manifest) -> list[str]:

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration.metrics import Metrics
-from calibration.outcome import Quantization
+from calibration.outcome import Quantization, VariantResult
 from calibration.pipeline import Calibration
 from calibration.samples import CalibrationSet
+from calibration.tool_defaults import is_default
 
 
 def show_samples(chosen: CalibrationSet, out: Path, *, as_json: bool) -> None:
@@ -42,26 +43,29 @@ def show_calibration(found: Calibration) -> None:
 
 
 def show_quantization(found: Quantization) -> None:
-    """Every variant with its verdict and its times, and why some are not preferred."""
-    table = Table(
-        title=f"on {found.cpu}, one thread, best first; speed over {found.reference.name}", box=None
-    )
-    for heading in ("variant", "right", "points lost", "agree", "logits", "ms", "speed", "preferred"):
-        table.add_column(heading)
+    """Every variant with its verdict and its times, and why some are not preferred; fits into 80 columns."""
+    typer.echo(f"on {found.cpu}, one thread, best first; speed over {found.reference.name}")
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    for heading in ("variant", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    for heading in (
+        "points lost\n(95 % bound)",
+        "agree\n%",
+        "logits\ndB",
+        "ms a call\n1 / 8 faces",
+        "speed\n1 / 8 faces",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in found.results:
-        verdict = result.verdict
-        judged = ["", "reference", "", ""]
-        if verdict is not None:
-            loss = f"{100 * verdict.accuracy.drop:+.2f} < {100 * verdict.accuracy.upper:.2f}"
-            judged = [verdict.outcome, loss, f"{verdict.agreement:.2%}", f"{verdict.snr_db:.1f} dB"]
         table.add_row(
-            result.name,
-            *judged,
-            " / ".join(f"{timing.median_ms:.2f}" for timing in result.timings.values()),
-            " / ".join(f"{gain.median:.2f}×" for gain in result.speedup.values()),
-            "yes" if result.is_offered and result.is_faster else "no",
+            result.name.replace(", defaults", "*"),
+            *_judged(result),
+            " / ".join(_short(timing.median_ms) for timing in result.timings.values()),
+            " / ".join(_short(gain.median) for gain in result.speedup.values()),
         )
     Console().print(table)
+    if any(is_default(result.variant) for result in found.results):
+        typer.echo("* what the tool makes of it by itself; measured, never offered")
     for result in found.results:
         for reason in () if result.verdict is None else result.verdict.reasons:
             typer.echo(f"{result.name}: {reason}")
@@ -76,6 +80,24 @@ def show_quantization(found: Quantization) -> None:
             )
     for name, why in found.failures.items():
         typer.echo(f"{name}: {why}")
+
+
+def _short(value: float) -> str:
+    """In four characters, below 10,000."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def _judged(result: VariantResult) -> tuple[str, str, str, str]:
+    """Verdict, points lost with their bound, agreement, and signal-to-noise of the logits."""
+    verdict = result.verdict
+    if verdict is None:
+        return "reference", "", "", ""
+    return (
+        "slow" if result.is_offered and not result.is_faster else verdict.outcome,
+        f"{100 * verdict.accuracy.drop:.2f} ({100 * verdict.accuracy.upper:.2f})",
+        f"{100 * verdict.agreement:.1f}",
+        f"{verdict.snr_db:.1f}",
+    )
 
 
 def class_table(metrics: Metrics, title: str) -> Table:

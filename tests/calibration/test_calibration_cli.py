@@ -103,6 +103,7 @@ def test_calibrate_ends_with_23_and_without_int8_when_the_images_are_too_few(
     bundle: Bundle, faces_file: FacesFile, out: Path
 ) -> None:
     arguments = [str(bundle.folder), "--data", str(faces_file.path), "--out", str(out)]
+    arguments += ["--profile", "x86-64-avx2"]
     with pytest.raises(
         QuantizationGuardError, match=r"84 images are too few to tell 1 points: about \d+"
     ) as error:
@@ -110,6 +111,8 @@ def test_calibrate_ends_with_23_and_without_int8_when_the_images_are_too_few(
     assert error.value.exit_code == 23
     assert {variant.precision for variant in open_bundle(out).manifest.variants} == {"fp32"}
     assert not (out / "model.int8.onnx").exists()
+    facts = json.loads((out / "calibration.json").read_text())
+    assert facts["quantization"]["saturation_safe"]  # as that profile asks for
     assert "undecided" in (out.with_name(f"{out.name}-report") / "report.html").read_text()
 
 

@@ -15,6 +15,7 @@ from calibration.quantize import Layer, OnnxRuntimeQuantizer, Recipe, feeds, qua
 from calibration.samples import choose_samples
 from calibration.search import search
 from calibration.sensitivity import LayerSensitivity
+from calibration.tables import show_quantization
 from calibration.tool_defaults import DEFAULTS
 from edge_runtime.bundle import Bundle, open_bundle
 from edge_runtime.errors import EngineError
@@ -41,6 +42,8 @@ def test_both_tools_int8_is_in_the_bundle_and_right_on_this_cpu(proven: Proven) 
     offered = {(variant.backend, variant.precision) for variant in bundle.manifest.variants}
     assert offered >= {("onnxruntime", "int8"), ("openvino", "int8"), ("onnxruntime", "fp32")}
     assert all(trial.result == "ok" for trial in try_variants(bundle))
+    (plain := bundle.folder.with_name("plain")).mkdir()
+    assert bundle.folder.stat().st_mode == plain.stat().st_mode  # not its maker's alone: the service reads it
 
 
 def test_every_variant_knows_what_it_is_worth_and_where_that_was_measured(proven: Proven) -> None:
@@ -166,7 +169,11 @@ def test_the_search_ends_with_half_of_the_layers_in_float(tmp_path: Path) -> Non
 
 
 def test_the_tools_defaults_are_judged_by_the_same_guard_and_never_offered(
-    bundle: Bundle, faces_file: FacesFile, tmp_path: Path
+    bundle: Bundle,
+    faces_file: FacesFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = QuantizationSettings(GENEROUS.limits, min_speedup=1.0, compare_defaults=True)
     proven = prove_bundle(
@@ -190,6 +197,13 @@ def test_the_tools_defaults_are_judged_by_the_same_guard_and_never_offered(
         "model.int8.onnx",
         "openvino/int8/model.xml",
     }
+    monkeypatch.setenv("COLUMNS", "80")
+    show_quantization(proven.quantization)
+    table = capsys.readouterr().out.splitlines()[1 : 3 + len(judged)]
+    assert [" ".join(line.split()[:2]) for line in table[2:]] == [
+        name.replace(", defaults", "*") for name in judged
+    ]
+    assert all(line.count(" / ") == 2 and len(line) <= 80 and "…" not in line for line in table[2:])
     page = (tmp_path / "report" / "report.html").read_text()
     assert "onnxruntime int8, defaults" in page
     assert "confusion_defaults.png" in page
