@@ -33,7 +33,7 @@
         ├── CheckpointError          12   export.checkpoints
         ├── DivergedError            13   export.training.run
         ├── ParityError              14   export.parity
-        ├── AdoptionError            15   export.adopt: somebody else's network that cannot be had
+        ├── AdoptionError            15   export.foreign: somebody else's network that cannot be had
         ├── NetworkError             15   export.deploy: likewise, of a factory
         ├── GraphError               15   export.onnx_graph: a network without an ONNX form
         ├── TemperatureError         16   calibration.temperature

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -81,8 +82,11 @@ class DeployedNetwork(nn.Module):
 
     def made_of(self, crops: Image) -> tuple[Tensor, ...]:
         """What it is fed for (n, size, size) uint8 crops, made as a device makes it."""
-        wanted = [(kind, kind) for kind in self.inputs]
-        return tuple(torch.from_numpy(array) for array in make_inputs(wanted, crops).values())
+        return tuple(torch.from_numpy(array) for array in self.feed_of(crops).values())
+
+    def feed_of(self, crops: Image) -> dict[str, npt.NDArray[Any]]:
+        """The same for its ONNX form: name of the input → array."""
+        return make_inputs([(kind, kind) for kind in self.inputs], crops)
 
     def fault_of(self, crops: Image) -> str | None:
         """What speaks against its contract, by what it gives for (n, size, size) uint8 crops; None when it fits."""

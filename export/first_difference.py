@@ -20,7 +20,6 @@ import openvino
 import torch
 from torch import Tensor, fx
 
-from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from export.deploy import DeployedNetwork
 from export.onnx_graph import trace
@@ -72,23 +71,23 @@ class _Recorder(fx.Interpreter):
         return result
 
 
-def onnxruntime_values(file: Path, kinds: tuple[str, ...], crops: Image) -> Values:
-    """All values of an ONNX network in ONNX Runtime, without its own optimizations."""
+def onnxruntime_values(file: Path, feed: Mapping[str, Any]) -> Values:
+    """All values of an ONNX network in ONNX Runtime, without its own optimizations; `feed` by names of its inputs."""
     model, names = _open_values(file)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    found = session.run(names, make_inputs([(kind, kind) for kind in kinds], crops))
+    found = session.run(names, dict(feed))
     return dict(zip(names, found, strict=True))
 
 
-def openvino_values(file: Path, kinds: tuple[str, ...], crops: Image) -> Values:
-    """All values of an ONNX network in OpenVINO, in float32."""
+def openvino_values(file: Path, feed: Mapping[str, Any]) -> Values:
+    """All values of an ONNX network in OpenVINO, in float32; `feed` by names of its inputs."""
     model, names = _open_values(file)
     compiled = openvino.Core().compile_model(
         openvino.Core().read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
-    found = compiled(make_inputs([(kind, kind) for kind in kinds], crops))
+    found = compiled(dict(feed))
     return {name: np.array(found[name]) for name in names}
 
 

@@ -6,7 +6,7 @@ above it. Never on a mean: one wrong logit in a thousand is a fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,11 +18,17 @@ import openvino
 import torch
 
 from edge_runtime.errors import RoomtoneError
-from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
-from export.first_difference import first_difference, onnxruntime_values, openvino_values, torch_values
+from export.first_difference import (
+    ValueDifference,
+    Values,
+    first_difference,
+    onnxruntime_values,
+    openvino_values,
+    torch_values,
+)
 from export.tolerances import LOGITS_UP_TO, PARITY
 
 Run = Callable[[Image], Logits]
@@ -79,6 +85,23 @@ class ParityResult:
     difference: float
 
 
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One form of a network.
+
+    Attributes:
+        name: for people.
+        logits: runs it.
+        values: every value inside, by its name in the ONNX graph; asked for when a fault is looked for.
+        tolerance: to the format before it; see `export.tolerances`.
+    """
+
+    name: str
+    logits: Run
+    values: Callable[[Image], Values]
+    tolerance: float = 0.0
+
+
 def check_parity(network: DeployedNetwork, file: Path, probes: Mapping[str, Image]) -> list[ParityResult]:
     """Compares torch → ONNX Runtime → OpenVINO, each with the one before it.
 
@@ -88,37 +111,64 @@ def check_parity(network: DeployedNetwork, file: Path, probes: Mapping[str, Imag
         probes: kind of data → (n, size, size) uint8 crops.
 
     Raises:
+        ParityError: see `compare_formats`.
+    """
+    feed = network.feed_of
+    return compare_formats(
+        (
+            Format("torch", _torch(network), lambda crops: torch_values(network, crops)),
+            Format(
+                "onnxruntime",
+                _onnxruntime(file, network),
+                lambda crops: onnxruntime_values(file, feed(crops)),
+                PARITY["onnxruntime"],
+            ),
+            Format(
+                "openvino",
+                _openvino(file, network),
+                lambda crops: openvino_values(file, feed(crops)),
+                PARITY["openvino"],
+            ),
+        ),
+        file,
+        probes,
+    )
+
+
+def compare_formats(
+    formats: Sequence[Format], graph: Path, probes: Mapping[str, Image]
+) -> list[ParityResult]:
+    """Compares each format with the one before it, on all probes and at all batch sizes.
+
+    Args:
+        formats: in the order of their making.
+        graph: the ONNX network, for the order of the values inside.
+        probes: kind of data → (n, size, size) uint8 crops.
+
+    Raises:
         ParityError: names the first hop that fails, with its largest difference, where that is, and the first value
             inside the network that differs.
     """
-    formats: dict[str, Run] = {
-        "torch": _torch(network),
-        "onnxruntime": _onnxruntime(file, network),
-        "openvino": _openvino(file, network),
-    }
     results = []
     for before, after in pairwise(formats):
-        hop = f"{before} → {after}"
+        hop = f"{before.name} → {after.name}"
         for data, crops in probes.items():
             try:
                 largest = max(
-                    compare(hop, data, formats[before], formats[after], crops, batch, PARITY[after])
+                    compare(hop, data, before.logits, after.logits, crops, batch, after.tolerance)
                     for batch in BATCHES
                 )
             except ParityError as exc:
                 start = exc.row - exc.row % exc.batch
-                raise exc.at(_place(network, file, after, crops[start : start + exc.batch])) from exc
+                some = crops[start : start + exc.batch]
+                first = first_difference(graph, before.values(some), after.values(some))
+                raise exc.at(_told(first)) from exc
             results.append(ParityResult(hop, data, largest))
     return results
 
 
-def _place(network: DeployedNetwork, file: Path, after: str, crops: Image) -> str:
-    """Where the fault begins, in words: the first value inside the network that differs."""
-    found = onnxruntime_values(file, network.inputs, crops)
-    if after == "openvino":
-        first = first_difference(file, found, openvino_values(file, network.inputs, crops))
-    else:
-        first = first_difference(file, torch_values(network, crops), found)
+def _told(first: ValueDifference | None) -> str:
+    """Where the fault begins, in words."""
     if first is None:
         return "every value inside agrees when all are asked for, so a fusion of the engine is at fault"
     return f"it begins at {first}"
@@ -166,18 +216,17 @@ def _torch(network: DeployedNetwork) -> Run:
 
 
 def _onnxruntime(file: Path, network: DeployedNetwork) -> Run:
-    wanted, outputs = [(kind, kind) for kind in network.inputs], list(network.outputs)
+    outputs = list(network.outputs)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    return lambda crops: np.concatenate(session.run(outputs, make_inputs(wanted, crops)), axis=1)
+    return lambda crops: np.concatenate(session.run(outputs, network.feed_of(crops)), axis=1)
 
 
 def _openvino(file: Path, network: DeployedNetwork) -> Run:
-    wanted = [(kind, kind) for kind in network.inputs]
     # Unless told, the plugin runs float32 networks in bfloat16 on CPUs that have it.
     compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(crops: Image) -> Logits:
-        found = compiled(make_inputs(wanted, crops))
+        found = compiled(network.feed_of(crops))
         return np.concatenate([np.array(found[kind], np.float32) for kind in network.outputs], axis=1)
 
     return run

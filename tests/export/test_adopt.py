@@ -10,12 +10,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.bundle import open_bundle
-from edge_runtime.bundle_writing import check_target
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import BundleError, ConfigurationError
 from edge_runtime.inference.classifier import softmax
 from edge_runtime.inference.opening import open_engine
-from export.adopt import Adoption, AdoptionError, adopt
+from export.adopt import Adoption, adopt
+from export.contract import read_contract
+from export.foreign import AdoptionError, read_foreign
+from export.foreign_parity import check_adopted_parity
+from export.parity import ParityError
 from export.probes import rendered_faces
 
 MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
@@ -139,6 +142,24 @@ def test_the_formats_are_compared_on_given_faces_too_and_an_ir_keeps_what_the_gr
     )
 
 
+def test_a_failed_parity_names_the_value_where_it_begins(tmp_path: Path) -> None:
+    found = adopted_from(tmp_path, foreign(["batch", 1, 48, 48]))
+    network = found.bundle.path("model.fp32.onnx")
+    broken = onnx.load(network)
+    (gemm,) = (node for node in broken.graph.node if node.op_type == "Gemm")
+    weights = next(tensor for tensor in broken.graph.initializer if tensor.name == gemm.input[1])
+    turned = numpy_helper.to_array(weights)[:, ::-1]
+    weights.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(turned), weights.name))
+    onnx.save(broken, network)
+    file, contract = tmp_path / "foreign.onnx", read_contract(tmp_path / "contract.toml")
+    crops = np.random.default_rng(0).integers(0, 256, (3, 96, 96), np.uint8)
+    with pytest.raises(
+        ParityError, match=r"original → onnxruntime .*; it begins at Gemm → adopted/scores"
+    ) as error:
+        check_adopted_parity(file, read_foreign(file, contract), contract, network, {"noise": crops})
+    assert error.value.exit_code == 14
+
+
 def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
     onnx.save(
         foreign(["batch", 1, 48, 48]),
@@ -212,7 +233,8 @@ def test_power_that_goes_at_the_last_moment_leaves_nothing_that_opens(tmp_path: 
     with pytest.raises(BundleError, match=r"an interrupted export leaves none|bundle\.json cannot be read"):
         open_bundle(left)
     assert not bundle.exists()
-    check_target(bundle, force=False)  # the same command can be given again
+    adopt(tmp_path / "foreign.onnx", contract, bundle)  # the same command can be given again, and tidies up
+    assert [entry.name for entry in tmp_path.iterdir() if entry.is_dir()] == ["bundle"]
 
 
 @pytest.mark.realdata

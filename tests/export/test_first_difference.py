@@ -46,8 +46,8 @@ def test_the_three_formats_agree_on_every_value_inside(
     deployed: DeployedNetwork, model: Path, crops: np.ndarray
 ) -> None:
     by_torch = torch_values(deployed, crops)
-    by_onnxruntime = onnxruntime_values(model, ("crop",), crops)
-    by_openvino = openvino_values(model, ("crop",), crops)
+    by_onnxruntime = onnxruntime_values(model, {"crop": crops})
+    by_openvino = openvino_values(model, {"crop": crops})
     assert len(by_torch.keys() & by_onnxruntime.keys()) > 0.8 * len(by_onnxruntime)  # the look sees enough
     assert by_openvino.keys() == by_onnxruntime.keys()
     assert first_difference(model, by_torch, by_onnxruntime) is None
@@ -59,8 +59,8 @@ def test_a_turned_kernel_is_found_at_its_convolution(
 ) -> None:
     file, name = broken
     for wanted, found in (
-        (torch_values(deployed, crops), onnxruntime_values(file, ("crop",), crops)),
-        (onnxruntime_values(model, ("crop",), crops), openvino_values(file, ("crop",), crops)),
+        (torch_values(deployed, crops), onnxruntime_values(file, {"crop": crops})),
+        (onnxruntime_values(model, {"crop": crops}), openvino_values(file, {"crop": crops})),
     ):
         first = first_difference(model, wanted, found)
         assert first is not None
