@@ -21,7 +21,9 @@ from edge_runtime.commands.progress import work_progress
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
 from export.landmark_cli import export_landmarks_command, hush_graph_passes, train_landmarks
+from export.sequence_cli import TrainGroup, train_sequence
 from export.training.augmentation import Augmentation
+from export.training.options import changes_of
 from export.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from export.training.progress import Progress as TrainingProgress
 
 train_app = typer.Typer(
-    cls=DefaultCommandGroup,
+    cls=TrainGroup,
     no_args_is_help=True,
     help="Train a network on crops that the device's own alignment cuts.",
 )
@@ -217,7 +219,7 @@ def train(
 
     recipe = Recipe(
         architecture,
-        _changes(changes or []),
+        changes_of(changes or []),
         template,
         labels,
         epochs,
@@ -267,25 +269,6 @@ def train(
 
         checkpoint = trainer.run(on_step, on_epoch)
     typer.echo(f"{checkpoint}  (torch {torch.__version__}; curve in {out / 'curve.png'})")
-
-
-def _changes(given: list[str]) -> dict[str, int | float | str]:
-    """`["heads=2", "affinity_weight=0"]` as values of the kinds that they look like."""
-    changes: dict[str, int | float | str] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise ConfigurationError("the command line", [Fault("--set", f"{text!r} is not FIELD=VALUE")])
-        changes[name] = next((kind(value) for kind in (int, float) if _is_a(kind, value)), value)
-    return changes
-
-
-def _is_a(kind: type[int] | type[float], text: str) -> bool:
-    try:
-        kind(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _located(split: str, faces: LabelledFaces, out: Path, progress: Progress) -> TrainingFaces:
@@ -496,4 +479,5 @@ def _export_facts(result: ExportResult) -> dict[str, Any]:
 
 
 train_app.command("landmarks")(train_landmarks)
+train_app.command("sequence")(train_sequence)
 export_app.command("landmarks")(export_landmarks_command)

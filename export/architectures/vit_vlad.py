@@ -165,7 +165,8 @@ class NetVlad(nn.Module):
         mass = shares @ tokens.new_ones(tokens.shape[1], 1)
         residuals = shares @ tokens - mass * self.centres
         flat: Tensor = F.normalize(residuals, dim=2).reshape(-1, self.centres.shape[0] * C)
-        return flat * self.centres.shape[0] ** -0.5  # of length 1, since each of the clusters' has it
+        scale: float = self.centres.shape[0] ** -0.5  # of length 1, since each of the clusters' has it
+        return flat * scale
 
 
 class VitVlad(nn.Module):

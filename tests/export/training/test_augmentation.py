@@ -56,7 +56,7 @@ def test_pupils_are_disturbed_within_their_limits(
     augmentation: Augmentation, least: tuple[float, float], most: tuple[float, float]
 ) -> None:
     pupils = np.tile(np.array([[10.0, 20.0], [30.0, 20.0]], np.float32), (500, 1, 1))
-    moved = augmentation._disturb(pupils, np.random.default_rng(0))
+    moved = augmentation.disturbed(pupils, np.random.default_rng(0))
     arm = moved[:, 1] - moved[:, 0]
     ratio, angle = np.hypot(*arm.T) / 20, np.abs(np.degrees(np.arctan2(arm[:, 1], arm[:, 0])))
     assert ratio.min() >= least[0] - 1e-4
@@ -67,7 +67,7 @@ def test_pupils_are_disturbed_within_their_limits(
 
 def test_the_middle_moves_by_a_share_of_the_pupil_distance() -> None:
     pupils = np.tile(np.array([[10.0, 20.0], [30.0, 20.0]], np.float32), (500, 1, 1))
-    moved = Augmentation(rotation_deg=0, scale=0, shift=0.1)._disturb(pupils, np.random.default_rng(0))
+    moved = Augmentation(rotation_deg=0, scale=0, shift=0.1).disturbed(pupils, np.random.default_rng(0))
     off = np.abs(moved.mean(axis=1) - [20, 20])
     assert 1.8 < off.max() <= 2.0 + 1e-4
 

@@ -41,9 +41,9 @@ def test_a_recipe_of_an_earlier_version_is_read_as_what_it_was() -> None:
 
 
 def test_its_flags_are_options_of_the_command_and_give_it_again() -> None:
-    command = get_command(train_app)
+    command = get_command(train_app).commands["network"]  # type: ignore[attr-defined]
     context = command.make_context(
-        "train", ["hafnet_half", "--data", "d", "--out", "o", *shlex.split(CHANGED.flags())]
+        "network", ["hafnet_half", "--data", "d", "--out", "o", *shlex.split(CHANGED.flags())]
     )
     given = context.params
     assert Recipe().flags() == ""

@@ -1,0 +1,135 @@
+"""The sets of clips of a run: made once, kept in a folder, read again by the next run with the same wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.faces.alignment import FloatArray
+from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS, load_labelled
+from edge_runtime.frames.simulation.controls import EXPRESSIONS
+from export.training.datasets import TrainingFaces, locate
+from export.training.sequences.batches import TrainingClips
+from export.training.sequences.clips import Clips, load_clips, save_clips
+from export.training.sequences.grown import grown_clips, stills
+from export.training.sequences.recipe import SequenceRecipe
+from export.training.sequences.simulated import simulated_clips
+
+CHOOSING: Final = 210  # clips of each set that accuracy is watched on
+# Of the people in a set; those of one set are in no other.
+_TRAINING, _CHOOSING, HELD_OUT = 0, 1, 2
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def made_sets(
+    recipe: SequenceRecipe,
+    frames: int,
+    data: Path | None,
+    folder: Path,
+    on_progress: OnProgress = lambda name, done, total: None,
+) -> tuple[TrainingClips, tuple[Clips, ...], tuple[str, ...]]:
+    """Makes the sets of a run, or reads them where they were made before.
+
+    Args:
+        recipe: of the run.
+        frames: M of its network.
+        data: labelled photographs; None: simulated clips alone.
+        folder: for the sets; several runs may share it.
+        on_progress: called with (what is made, done, in all).
+
+    Returns:
+        What to learn from, what to choose on, and the names of the classes.
+
+    Raises:
+        ConfigurationError: the photographs cannot be read, have no neutral faces, or a class that cannot be simulated.
+    """
+    if data is None:
+        names: tuple[str, ...] = FER_LABELS
+        training = simulated(recipe.simulated, names, frames, recipe.stride_s, _TRAINING, folder, on_progress)
+        choosing = simulated(CHOOSING, names, frames, recipe.stride_s, _CHOOSING, folder, on_progress)
+        return TrainingClips(training), (choosing,), names
+    splits = {split: load_labelled(data, split) for split in ("training", "public")}
+    names = splits["training"].label_names
+    _check_names(names, data)
+    training = simulated(recipe.simulated, names, frames, recipe.stride_s, _TRAINING, folder, on_progress)
+    choosing = simulated(CHOOSING, names, frames, recipe.stride_s, _CHOOSING, folder, on_progress)
+    grown, photographs = {}, {}
+    for split, count in (("training", recipe.grown), ("public", CHOOSING)):
+        faces = locate(splits[split], folder / "located", _named(on_progress, f"pupils, {split}"))
+        shares = label_shares(faces, names, recipe.votes_blend if split == "training" else 0.0)
+        photographs[split] = stills(faces, shares, names)
+
+        def grow(
+            faces: TrainingFaces = faces, shares: FloatArray = shares, count: int = count, split: str = split
+        ) -> Clips:
+            report = _named(on_progress, f"grown, {split}")
+            return grown_clips(faces, shares, count, names, frames, recipe.stride_s, recipe.seed, report)
+
+        wishes = (
+            f"{count}-{len(faces.labels)}-{frames}-{recipe.stride_s:g}-{recipe.votes_blend:g}-{recipe.seed}"
+        )
+        grown[split] = _kept(folder / f"grown-{split}-{wishes}.npz", grow)
+    return (
+        TrainingClips(training, grown["training"], photographs["training"]),
+        (choosing, grown["public"]),
+        names,
+    )
+
+
+def simulated(
+    count: int,
+    names: tuple[str, ...],
+    frames: int,
+    stride_s: float,
+    people: int,
+    folder: Path,
+    on_progress: OnProgress = lambda name, done, total: None,
+) -> Clips:
+    """A set of simulated clips, made or read.
+
+    Args:
+        count: of clips.
+        names: of the classes, in order.
+        frames: M.
+        stride_s: from one frame to the next.
+        people: which people are in it; `HELD_OUT` are those that no run has seen.
+        folder: where it is kept.
+        on_progress: called with (what is made, done, in all).
+    """
+    path = folder / f"simulated-{people}-{count}-{frames}-{stride_s:g}-{'_'.join(names)}.npz"
+    report = _named(on_progress, f"simulated, set {people}")
+    return _kept(path, lambda: simulated_clips(count, names, frames, stride_s, people, report))
+
+
+def label_shares(faces: TrainingFaces, names: tuple[str, ...], votes_blend: float) -> FloatArray:
+    """(N, K) the label, blended with the raters' votes for the same classes where there are some."""
+    one_hot = np.eye(len(names), dtype=np.float32)[faces.labels]
+    if not votes_blend or faces.votes is None or not set(names) <= set(VOTE_COLUMNS):
+        return one_hot
+    votes = faces.votes[:, [VOTE_COLUMNS.index(name) for name in names]].astype(np.float32)
+    total = votes.sum(axis=1, keepdims=True)
+    votes = np.where(total > 0, votes / total.clip(min=1), one_hot)
+    return np.asarray((1 - votes_blend) * one_hot + votes_blend * votes, np.float32)
+
+
+def _kept(path: Path, make: Callable[[], Clips]) -> Clips:
+    if not path.exists():
+        save_clips(path, make())
+    return load_clips(path)
+
+
+def _named(on_progress: OnProgress, name: str) -> Callable[[int, int], None]:
+    return lambda done, total: on_progress(name, done, total)
+
+
+def _check_names(names: tuple[str, ...], data: Path) -> None:
+    faults = [Fault(name, "cannot be simulated") for name in names if name not in EXPRESSIONS]
+    if "neutral" not in names:
+        faults.append(Fault("neutral", "is no class of it: clips begin and end with neutral faces"))
+    if faults:
+        raise ConfigurationError(str(data), faults, hint=f"classes are some of {', '.join(EXPRESSIONS)}")
