@@ -171,7 +171,7 @@ def _pupils(found: list[Landmarks], faces: MarkedFaces) -> dict[str, PupilQualit
     haar, marks = PupilFinder(), faces.marks_xy[rows]
     by_haar = [haar.find(faces.images[row], faces.boxes_xyxy[row : row + 1]) for row in rows]
     points = np.concatenate([found[row].points_xy for row in rows])
-    irises = np.concatenate([found[row].irises_found for row in rows]).all(axis=1)
+    irises = np.concatenate([found[row].irises_found for row in rows])
     lids = np.stack([points[:, LEFT_EYE].mean(axis=1), points[:, RIGHT_EYE].mean(axis=1)], axis=1)
     known = np.isfinite(lids).all(axis=(1, 2))
     default = np.concatenate([pupils for pupils, _ in by_haar])

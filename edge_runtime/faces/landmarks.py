@@ -14,12 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.faces.alignment import AlignmentTemplate, FloatArray, align, default_pupils, similarity
-from edge_runtime.faces.iris import iris_centre
+from edge_runtime.faces.iris import iris_pair
 from edge_runtime.frames.frame import Image
 
 MARKS: Final = 68
@@ -34,8 +33,6 @@ LANDMARK_TEMPLATE: Final = AlignmentTemplate("landmarks", 64, 23.5, 21.0)
 _NO_CONFIDENCE: Final = 0.2  # expected error, by the eyes' distance, at which nothing is known of the face
 _LEAST_CONFIDENCE: Final = 0.25
 _LEAST_BOX_PX: Final = 8  # narrower boxes hold nothing that could be marked
-_EYE_BOX: Final = 1.7  # side of an eye's box, in distances of its corners
-_EYE_BOX_PX: Final = 30  # to which it is scaled
 
 
 class PointRegressor(Protocol):
@@ -65,7 +62,7 @@ class Landmarks:
         points_xy: (N, 70, 2) float32 in pixels of the frame; NaN where unknown.
         confidence: (N,) float32 in [0, 1]: 1 − expected error / 0.2, the error being the network's own estimate of its
             mean error by the distance of the outer eye corners. Below 0.25 all points of the face are NaN.
-        irises_found: (N, 2) bool; False: that pupil is the middle of its lids, since no iris was found there.
+        irises_found: (N,) bool; False: the pupils are the middles of their lids, since no pair of irises was found.
     """
 
     points_xy: FloatArray
@@ -106,7 +103,7 @@ class LandmarkFinder:
         """
         count = len(boxes_xyxy)
         points = np.full((count, POINTS, 2), np.nan, np.float32)
-        confidence, irises = np.zeros(count, np.float32), np.zeros((count, 2), np.bool_)
+        confidence, irises = np.zeros(count, np.float32), np.zeros(count, np.bool_)
         rows = np.flatnonzero(boxes_xyxy[:, 2] - boxes_xyxy[:, 0] >= _LEAST_BOX_PX)
         if len(rows) == 0:
             return Landmarks(points, confidence, irises)
@@ -121,13 +118,10 @@ class LandmarkFinder:
         points[_is_outside(points, image_grey)] = np.nan
         return Landmarks(points, confidence, irises)
 
-    def _pupils(self, image_grey: Image, marks: FloatArray) -> tuple[FloatArray, list[bool]]:
-        eyes = [marks[LEFT_EYE], marks[RIGHT_EYE]]
-        irises = [_iris(image_grey, lids) if self._finds_irises else None for lids in eyes]
-        pupils = [
-            lids.mean(axis=0) if iris is None else iris for lids, iris in zip(eyes, irises, strict=True)
-        ]
-        return np.asarray(pupils, np.float32), [iris is not None for iris in irises]
+    def _pupils(self, image_grey: Image, marks: FloatArray) -> tuple[FloatArray, bool]:
+        lids = np.stack([marks[LEFT_EYE], marks[RIGHT_EYE]])
+        irises = iris_pair(image_grey, lids) if self._finds_irises else None
+        return (lids.mean(axis=1), False) if irises is None else (irises, True)
 
 
 def from_crop(relative: FloatArray, matrices: FloatArray, template: AlignmentTemplate) -> FloatArray:
@@ -152,20 +146,6 @@ def to_crop(points_xy: FloatArray, matrices: FloatArray, template: AlignmentTemp
     """The inverse of `from_crop`: what the network is to give for these points of the image."""
     in_crop = points_xy @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
     return np.asarray((2 * in_crop - (template.size_px - 1)) / template.size_px, np.float32)
-
-
-def _iris(image_grey: Image, lids: FloatArray) -> FloatArray | None:
-    """The iris between six lid points, in pixels of the image; None where no circle is found."""
-    middle, side = lids.mean(axis=0), _EYE_BOX * float(np.hypot(*(lids[3] - lids[0])))
-    if side < 2:
-        return None
-    scale = _EYE_BOX_PX / side
-    corner = middle - side / 2
-    to_box = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]], np.float32)
-    size = (_EYE_BOX_PX, _EYE_BOX_PX)
-    box = cv2.warpAffine(image_grey, to_box, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    found = iris_centre(np.asarray(box, np.uint8), np.array([0, 0, _EYE_BOX_PX, _EYE_BOX_PX]))
-    return None if found is None else np.asarray(corner + found / scale, np.float32)
 
 
 def _is_outside(points: FloatArray, image_grey: Image) -> npt.NDArray[np.bool_]:
