@@ -1,4 +1,4 @@
-"""How readable a face is, beside its width: light on it, and focus."""
+"""How readable a face is, beside its width: light on it, focus, and whether it is turned away."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from edge_runtime.faces.alignment import AlignmentTemplate, FloatArray, align
 from edge_runtime.faces.detection import HAAR_SIDE_PER_FACE_WIDTH
+from edge_runtime.faces.landmarks import LandmarkFinder
+from edge_runtime.faces.pose import head_poses
 from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Image
@@ -30,6 +32,7 @@ class FaceQuality:
         contrast: (N,) float32, its standard deviation.
         sharpness: (N,) float32, see `sharpness`.
         pupils_found: (N,) bool, a pair of eyes was found and passed the geometric check.
+        turned_away: (N,) bool, a profile, or bent over a book, by its landmarks; False where nobody looked for them.
     """
 
     width_px: FloatArray
@@ -37,13 +40,18 @@ class FaceQuality:
     contrast: FloatArray
     sharpness: FloatArray
     pupils_found: npt.NDArray[np.bool_]
+    turned_away: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.width_px)
 
 
 def measure_quality(
-    view: FrameView, boxes_xyxy: FloatArray, pupils: PupilFinder, template: AlignmentTemplate
+    view: FrameView,
+    boxes_xyxy: FloatArray,
+    pupils: PupilFinder,
+    template: AlignmentTemplate,
+    landmarks: LandmarkFinder | None = None,
 ) -> FaceQuality:
     """Looks at each face.
 
@@ -52,6 +60,10 @@ def measure_quality(
         boxes_xyxy: (N, 4) float32 in pixels of the frame, as the frontal Haar cascades draw them.
         pupils: of the caller's thread.
         template: of the bundle; sharpness is measured on its crops.
+        landmarks: tell how heads are turned; None: nobody looks.
+
+    Raises:
+        EngineError: the landmark network failed.
     """
     points, found = pupils.find(view.grey, boxes_xyxy)
     crops = align(view.grey, points, template)
@@ -62,6 +74,7 @@ def measure_quality(
         contrast=light[:, 1],
         sharpness=np.array([sharpness(crop) for crop in crops], np.float32),
         pupils_found=found,
+        turned_away=_turned_away(view, boxes_xyxy, landmarks),
     )
 
 
@@ -74,6 +87,15 @@ def sharpness(crop: Image) -> float:
     deviation = cv2.meanStdDev(crop)[1].item()
     edges = cv2.meanStdDev(cv2.Laplacian(crop, cv2.CV_16S))[1].item()
     return (edges / deviation) ** 2 if deviation > 0 else 0.0
+
+
+def _turned_away(
+    view: FrameView, boxes_xyxy: FloatArray, landmarks: LandmarkFinder | None
+) -> npt.NDArray[np.bool_]:
+    if landmarks is None:
+        return np.zeros(len(boxes_xyxy), np.bool_)
+    poses = head_poses(landmarks.find(view.grey, boxes_xyxy).points_xy)
+    return poses.is_profile | poses.is_looking_down
 
 
 def _light(grey: Image, box: FloatArray) -> tuple[float, float]:

@@ -183,15 +183,25 @@ def open_landmark_finder(folder: Path, threads: int = 1, *, finds_irises: bool =
     return LandmarkFinder(regressor, bundle.manifest.alignment.template(), finds_irises=finds_irises)
 
 
-def pupil_source(config: Config) -> PupilSource | None:
-    """What `faces.pupils` names; None: Haar eyes, for which nothing has to be opened.
+def configured_landmarks(config: Config) -> LandmarkFinder | None:
+    """The network that ships with roomtone where `faces.pupils` asks for landmarks; without irises.
 
     Raises:
         BundleError, EngineError: see `open_landmark_finder`.
     """
     if config.faces.pupils == "haar":
         return None
-    return LandmarkPupils(open_landmark_finder(packaged_landmarks_path(), finds_irises=False))
+    return open_landmark_finder(packaged_landmarks_path(), finds_irises=False)
+
+
+def pupil_source(config: Config) -> PupilSource | None:
+    """What `faces.pupils` names; None: Haar eyes, for which nothing has to be opened.
+
+    Raises:
+        BundleError, EngineError: see `open_landmark_finder`.
+    """
+    finder = configured_landmarks(config)
+    return None if finder is None else LandmarkPupils(finder)
 
 
 def landmark_locator() -> PrecutLocator:

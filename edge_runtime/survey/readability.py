@@ -84,11 +84,12 @@ def limits_of(config: Config, manifest: Manifest, frame_width_px: int) -> Limits
 
 
 def grade_faces(quality: FaceQuality, limits: Limits) -> npt.NDArray[np.int8]:
-    """(N,) grades of faces that look at the camera: too small first, then too dark, then the rest."""
+    """(N,) grades of faces that look at the camera: too small first, then turned away, too dark, and the rest."""
     grades = np.full(len(quality), Grade.READABLE, np.int8)
     grades[(quality.width_px < limits.comfortable_px) | (quality.sharpness < BLURRED_SHARPNESS)] = (
         Grade.MARGINAL
     )
     grades[(quality.brightness < DARK_BRIGHTNESS) | (quality.contrast < FLAT_CONTRAST)] = Grade.DARK
+    grades[quality.turned_away] = Grade.TURNED
     grades[quality.width_px < limits.least_px] = Grade.SMALL
     return grades

@@ -22,6 +22,7 @@ from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.faces.quality import FaceQuality, measure_quality
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame, Image
+from edge_runtime.inference.landmark_engine import configured_landmarks
 from edge_runtime.survey.readability import Grade, Limits, grade_faces
 
 _MOST_WIDTH_PX: Final = 1920  # looked at; a wider frame is shrunk
@@ -65,7 +66,7 @@ class ThoroughScan:
         self._detector = make_detector(config.faces.model_copy(update=thorough))
         self._search = LocalSearch()
         self._profile = load_cascade("haarcascade_profileface.xml")
-        self._pupils = PupilFinder()
+        self._pupils, self._landmarks = PupilFinder(), configured_landmarks(config)
 
     def __call__(self, image_bgr: Image) -> Sightings:
         """Looks at one frame.
@@ -89,7 +90,7 @@ class ThoroughScan:
         turned = profiles[~_overlaps(profiles, frontal)]
         boxes = np.concatenate([frontal, turned]).astype(np.float32)
         grades = np.full(len(boxes), Grade.TURNED, np.int8)
-        quality = measure_quality(view, boxes, self._pupils, self._template)
+        quality = measure_quality(view, boxes, self._pupils, self._template, self._landmarks)
         if enlarge > 1:
             quality = replace(quality, width_px=(quality.width_px / enlarge).astype(np.float32))
         grades[: len(frontal)] = grade_faces(quality, self._limits)[: len(frontal)]

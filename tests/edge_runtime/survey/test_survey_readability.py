@@ -16,7 +16,7 @@ from edge_runtime.survey.readability import Grade, Limits, grade_faces, limits_o
 from edge_runtime.survey.scan import Sightings, ThoroughScan
 
 LIMITS = Limits(readable_px=32, comfortable_px=48, found_px=30)
-GOOD = {"width": 60.0, "brightness": 120.0, "contrast": 25.0, "sharpness": 0.05, "eyes": True}
+GOOD = {"width": 60.0, "brightness": 120.0, "contrast": 25.0, "sharpness": 0.05, "eyes": True, "away": False}
 
 
 def quality(*faces: dict[str, float]) -> FaceQuality:
@@ -25,7 +25,8 @@ def quality(*faces: dict[str, float]) -> FaceQuality:
         np.array([row[name] for row in rows], np.float32) for name in ("width", "brightness", "contrast")
     ]
     sharpness = np.array([row["sharpness"] for row in rows], np.float32)
-    return FaceQuality(*columns, sharpness, np.array([row["eyes"] for row in rows], np.bool_))
+    eyes, away = (np.array([row[name] for row in rows], np.bool_) for name in ("eyes", "away"))
+    return FaceQuality(*columns, sharpness, eyes, away)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,8 @@ def quality(*faces: dict[str, float]) -> FaceQuality:
         pytest.param({"brightness": 40.0}, Grade.DARK, id="dark"),
         pytest.param({"contrast": 4.0}, Grade.DARK, id="flat"),
         pytest.param({"sharpness": 0.01}, Grade.MARGINAL, id="blurred"),
+        pytest.param({"away": True}, Grade.TURNED, id="a profile, or a face bent over a book"),
+        pytest.param({"away": True, "width": 20.0}, Grade.SMALL, id="turned away and small"),
     ],
 )
 def test_a_face_is_graded_by_what_stops_it(face: dict[str, float], grade: Grade) -> None:
@@ -50,7 +53,7 @@ def test_a_face_is_graded_by_what_stops_it(face: dict[str, float], grade: Grade)
 
 def test_no_face_has_no_grade() -> None:
     empty = np.empty(0, np.float32)
-    assert len(grade_faces(FaceQuality(empty, empty, empty, empty, np.empty(0, np.bool_)), LIMITS)) == 0
+    assert len(grade_faces(FaceQuality(empty, empty, empty, empty, *np.empty((2, 0), np.bool_)), LIMITS)) == 0
 
 
 @pytest.mark.parametrize(
