@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -37,17 +35,6 @@ class Gate:
         assert self.open.acquire(timeout=10)
         if self.fails:
             raise EngineError("the network burns")
-        return self._engine.logits(crops)
-
-
-class Slow:
-    """An engine that takes as long as a real network does."""
-
-    def __init__(self, engine) -> None:
-        self._engine, self.report = engine, engine.report
-
-    def logits(self, crops):
-        time.sleep(0.003)
         return self._engine.logits(crops)
 
 
@@ -124,28 +111,33 @@ def test_a_failure_is_told_to_each_camera_of_the_batch_and_the_next_goes_on(choi
     assert len(shared.logits(crops_of(3, 2))) == 2
 
 
-def test_cameras_that_never_pause_get_equal_shares_and_nothing_piles_up(choice: Choice) -> None:
-    shared = SharedEngine(replace(choice, engine=Slow(choice.engine)), max_batch=4)
-    served: Counter[int] = Counter()
-    longest, ended, together = 0, threading.Event(), threading.Barrier(CAMERAS)
+def test_cameras_that_never_pause_are_served_in_turn_and_nothing_piles_up(choice: Choice) -> None:
+    """Each call waits until every camera has asked again, so that no thread's luck decides who is next."""
+    gate = Gate(choice.engine)
+    shared = SharedEngine(replace(choice, engine=gate), max_batch=6)
+    counts = [3, 4, 5, 6]  # faces, by which a camera is known; any two are too many for one call
+    ended = threading.Event()
 
-    def camera(number: int) -> None:
-        nonlocal longest
-        crops = crops_of(number, 3)
-        together.wait(10)
+    def camera(faces: int) -> None:
+        crops = crops_of(faces, faces)
         while not ended.is_set():
             shared.logits(crops)
-            served[number] += 1
-            longest = max(longest, len(shared._waiting))
 
     with ThreadPoolExecutor(CAMERAS) as cameras:
-        for number in range(CAMERAS):
-            cameras.submit(camera, number)
-        while min((served[number] for number in range(CAMERAS)), default=0) < 100:
-            threading.Event().wait(0.02)
+        for number, faces in enumerate(counts):
+            cameras.submit(camera, faces)
+            if number:
+                until_waiting(shared, number)
+            else:
+                assert gate.entered.acquire(timeout=10)
+        for _ in range(10 * CAMERAS - 1):
+            gate.open.release()
+            assert gate.entered.acquire(timeout=10)
+            until_waiting(shared, CAMERAS - 1)
+        served = list(gate.batches)
         ended.set()
-    assert max(served.values()) <= 1.1 * min(served.values())
-    assert longest <= CAMERAS
+        gate.open.release(CAMERAS)
+    assert served == 10 * counts
 
 
 def test_cameras_of_the_same_bundle_and_settings_get_one_engine(bundle: Bundle) -> None:
