@@ -185,7 +185,11 @@ class FaceFinder:
         suspects = lost if self.settings.follow == "flow" else []
         suspects += [track for track in visible if track.tentative and track.visible]
         if self._retry_beat.strikes(view.timestamp_s):
-            suspects += [track for track in self._tracker.tracks if not track.visible and track not in lost]
+            suspects += [
+                track
+                for track in self._tracker.tracks
+                if not track.visible and track.is_worth_a_look and track not in lost
+            ]
         self._examine(suspects, view)
 
     def _examine(self, suspects: list[Track], view: FrameView) -> None:
@@ -229,12 +233,13 @@ class FaceFinder:
                 if track.id not in missed:
                     track.agree(now_s)
         self.counters.tracks_begun += len(begun)
-        unseen = [track for track in self._tracker.tracks if track.id in missed]
+        unseen = [track for track in self._tracker.tracks if track.id in missed and track.is_worth_a_look]
         seen = [track for track in self._tracker.tracks if track.id in then and track.id not in missed]
         doubtful = [track for track in seen if now_s - track.agreed_s >= _LOOK_AGAIN_S]
         self._examine(begun + unseen + doubtful, view)
         for track in doubtful:
             track.tentative |= now_s - track.agreed_s >= _LOSE_TRUST_S
+        self._tracker.forget_doubles()
 
     def _report(self, now_s: float) -> Faces:
         tracks = self._tracker.reported()

@@ -50,33 +50,34 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
     octave = 1 if now.shape[1] >= _WIDTH_PX else 0
     image_before, scale = before.octaves(_WIDTH_PX, octave + 1)[octave]
     image_now, _ = now.octaves(_WIDTH_PX, octave + 1)[octave]
-    side = boxes_xyxy[:, None, 2:] - boxes_xyxy[:, None, :2]
-    points = boxes_xyxy[:, None, :2] + _GRID * side
+    boxes = boxes_xyxy * np.float32(scale)
+    side = boxes[:, 2:] - boxes[:, :2]
+    points = boxes[:, None, :2] + _GRID * side[:, None]
     there, status, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # stub: None is not allowed
         image_before,
         image_now,
-        (points * scale).reshape(-1, 1, 2),
+        points.reshape(-1, 1, 2),
         None,
         winSize=_WINDOW,
         maxLevel=_LEVELS,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
     )
-    moved = there.reshape(count, -1, 2) / scale
-    good = (status.reshape(count, -1) == 1) & (error.reshape(count, -1) < _MAX_ERROR)
+    good = ((status == 1) & (error < _MAX_ERROR)).reshape(count, -1)
+    motion = np.ascontiguousarray((there.reshape(points.shape) - points).transpose(0, 2, 1))  # (N, 2, P)
     # Points on an occluder move otherwise than the face.
-    motion = moved - points
-    apart = np.abs(motion - _median(motion, good)).max(axis=2)
-    good &= apart < 0.12 * side[:, :, 0] + 1 / scale
-    kept = good.sum(axis=1) >= _LEAST_POINTS
-    shift = _median(motion, good)[:, 0]
-    return np.where(kept[:, None], boxes_xyxy + np.tile(shift, 2), boxes_xyxy).astype(np.float32), kept
+    apart = np.abs(motion - _median(motion, good)[:, :, None]).max(axis=1)
+    good &= apart < 0.12 * side[:, :1] + 1
+    kept = np.count_nonzero(good, axis=1) >= _LEAST_POINTS
+    shift = np.where(kept[:, None], _median(motion, good), np.float32(0)) / np.float32(scale)
+    return boxes_xyxy + np.concatenate([shift, shift], axis=1), kept
 
 
 def _median(values: FloatArray, chosen: BoolArray) -> FloatArray:
-    """Of the chosen ones of each row: (N, P, 2) and (N, P) → (N, 1, 2); the upper one of an even number."""
-    ordered = np.sort(np.where(chosen[:, :, None], values, np.float32(np.inf)), axis=1)
-    middle = np.minimum(chosen.sum(axis=1) // 2, chosen.shape[1] - 1)
-    return np.asarray(ordered[np.arange(len(values)), middle][:, None], np.float32)
+    """Of the chosen ones of each row: (N, 2, P) and (N, P) → (N, 2); the upper one of an even number."""
+    ordered = np.where(chosen[:, None], values, np.float32(np.inf))
+    ordered.sort(axis=2)
+    middle = np.minimum(np.count_nonzero(chosen, axis=1) // 2, chosen.shape[1] - 1)
+    return ordered[np.arange(len(values)), :, middle]
 
 
 class LocalSearch:

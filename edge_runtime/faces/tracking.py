@@ -44,6 +44,11 @@ class Track:
     agreed_s: float = -math.inf
     tentative: bool = True
 
+    @property
+    def is_worth_a_look(self) -> bool:
+        """Whether a second cascade may be asked for it: what it denied before needs another hit of the scan first."""
+        return self.visible or not self.tentative
+
     def agree(self, now_s: float) -> None:
         """A second look took it for a face too."""
         self.agreed_s, self.tentative = now_s, False
@@ -130,14 +135,20 @@ class Tracker:
         return begun
 
     def forget(self, now_s: float, shape: tuple[int, int]) -> None:
-        """Drops tracks long unconfirmed or outside of the picture, and the younger of two on one face."""
+        """Drops tracks long unconfirmed or outside of the picture."""
         boxes = self.boxes()
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         inside = ((middle >= 0) & (middle < shape[::-1])).all(axis=1)
-        fresh = np.array([now_s - track.confirmed_s <= self.lose_after_s for track in self.tracks], np.bool_)
-        alive = np.flatnonzero(inside & fresh)
-        if len(alive) > 1:
-            overlap = intersection_over_union(boxes[alive], boxes[alive])
-            alive = alive[np.tril(overlap, -1).max(axis=1) < _DOUBLE_IOU]
-        if len(alive) < len(self.tracks):
-            self.tracks = [self.tracks[row] for row in alive]
+        if not inside.all() or any(now_s - track.confirmed_s > self.lose_after_s for track in self.tracks):
+            self.tracks = [
+                track
+                for track, is_inside in zip(self.tracks, inside, strict=True)
+                if is_inside and now_s - track.confirmed_s <= self.lose_after_s
+            ]
+
+    def forget_doubles(self) -> None:
+        """Drops the younger of two tracks on one face: what flow brought together, or a scan found twice."""
+        boxes = self.boxes()
+        if len(boxes) > 1:
+            is_double = np.tril(intersection_over_union(boxes, boxes), -1).max(axis=1) >= _DOUBLE_IOU
+            self.tracks = [track for track, drop in zip(self.tracks, is_double, strict=True) if not drop]

@@ -155,7 +155,7 @@ def test_tracks_are_forgotten_when_unconfirmed_or_outside(change, now_s, kept):
 def test_of_two_tracks_on_one_face_the_older_one_stays(second, ids):
     tracker = tracker_with(100, 300)
     tracker.tracks[1].box_xyxy = box(second)
-    tracker.forget(0.1, SHAPE)
+    tracker.forget_doubles()
     assert [track.id for track in tracker.tracks] == ids
 
 
@@ -163,4 +163,5 @@ def test_an_empty_tracker_has_boxes_of_the_right_shape():
     tracker = Tracker(1.0)
     assert tracker.boxes().shape == (0, 4)
     tracker.forget(1.0, SHAPE)
+    tracker.forget_doubles()
     assert tracker.apply_scan(boxes(1), {}, 0.0).shape == (1, 4)
