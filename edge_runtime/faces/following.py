@@ -60,7 +60,7 @@ def follow_by_flow(before: FrameView, now: FrameView, boxes_xyxy: FloatArray) ->
         None,
         winSize=_WINDOW,
         maxLevel=_LEVELS,
-        criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
+        criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.1),
     )
     good = ((status == 1) & (error < _MAX_ERROR)).reshape(count, -1)
     motion = np.ascontiguousarray((there.reshape(points.shape) - points).transpose(0, 2, 1))  # (N, 2, P)

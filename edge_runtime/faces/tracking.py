@@ -13,6 +13,7 @@ from itertools import count
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.detection import intersection_over_union
@@ -138,7 +139,7 @@ class Tracker:
         """Drops tracks long unconfirmed or outside of the picture."""
         boxes = self.boxes()
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-        inside = ((middle >= 0) & (middle < shape[::-1])).all(axis=1)
+        inside: npt.NDArray[np.bool_] = np.all((middle >= 0) & (middle < shape[::-1]), axis=1)
         if not inside.all() or any(now_s - track.confirmed_s > self.lose_after_s for track in self.tracks):
             self.tracks = [
                 track
