@@ -25,6 +25,7 @@ from edge_runtime.config import Config
 from edge_runtime.description import describe
 from edge_runtime.frames.frame import EndOfSource, FrameSource, SourceCounters
 from edge_runtime.frames.opening import open_source
+from edge_runtime.inference.landmark_engine import landmarks_for
 from edge_runtime.inference.opening import Opener
 from edge_runtime.lawful import check_lawful
 from edge_runtime.meter import Meter
@@ -142,6 +143,7 @@ class Agent:
                     spans=self._spans,
                     forgives=lambda error: self._trials is not None and self._trials.failed(error),
                     scan_thread=shared.scans,
+                    landmarks=landmarks_for(self._bundle, self.config.inference.threads),
                 )
             )
             self._load = shared.governor.admit(self.config)
@@ -275,7 +277,11 @@ class Agent:
             return
         self._close_window()
         self._bundle, self._choice = order.bundle, order.choice
-        self._analysis.use(order.bundle.manifest, order.choice.engine)
+        self._analysis.use(
+            order.bundle.manifest,
+            order.choice.engine,
+            landmarks_for(order.bundle, self.config.inference.threads),
+        )
         self._status.bundle = order.bundle.digest
         self._outlet.use_labels(order.bundle.manifest.labels)
         _log.info("%s %s runs from now on", order.bundle.manifest.name, order.bundle.manifest.version)

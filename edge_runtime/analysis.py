@@ -2,6 +2,8 @@
 
     Frame → Faces → Crops → Probabilities → smoothed → re-weighted → RoomWindow
 
+A network of sequences is asked at its own stride, and reads a face when its last frames are together.
+
 Only a `RoomWindow` leaves this module; frames, boxes, crops and track ids stay in its locals and die there.
 """
 
@@ -17,11 +19,13 @@ from edge_runtime.config import Config
 from edge_runtime.errors import EngineError
 from edge_runtime.faces.crops import CropMaker
 from edge_runtime.faces.finder import FaceFinder, Faces
+from edge_runtime.faces.landmarks import LandmarkFinder
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame
-from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.engine import Engine
 from edge_runtime.inference.landmark_engine import pupil_source
+from edge_runtime.inference.reading import reader_of
+from edge_runtime.inference.sequences import SourcePace
 from edge_runtime.pacing import Beat, Rates
 from edge_runtime.profiling.spans import Spans
 from edge_runtime.room.aggregation import WindowAggregator
@@ -35,11 +39,12 @@ from edge_runtime.updates.shadow import Shadow
 
 @dataclass(slots=True)
 class AnalysisCounters:
-    """Totals: frames analysed, faces in them (summed), faces classified."""
+    """Totals: frames analysed, faces in them (summed), faces classified, faces that warmed up for a sequence."""
 
     frames: int = 0
     faces: int = 0
     classified: int = 0
+    warming_up: int = 0
 
 
 class RoomAnalysis:
@@ -52,6 +57,7 @@ class RoomAnalysis:
         spans: where stage times go.
         forgives: asked when the engine fails; True: those faces go unread, since another network is on its way.
         scan_thread: that cameras share; None: one of its own.
+        landmarks: for a network that wants to see them; see `edge_runtime.inference.landmark_engine`.
 
     Attributes:
         shadow: a candidate that reads the same faces, to be compared; None: there is none.
@@ -66,6 +72,7 @@ class RoomAnalysis:
         spans: Spans | None = None,
         forgives: Callable[[EngineError], bool] = lambda error: False,
         scan_thread: Executor | None = None,
+        landmarks: LandmarkFinder | None = None,
     ) -> None:
         self.spans = Spans() if spans is None else spans
         self.counters = AnalysisCounters()
@@ -73,29 +80,31 @@ class RoomAnalysis:
             config.faces, waits_for_scans=True, spans=self.spans, scan_thread=scan_thread
         )
         self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
-        self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
         self._config, self._forgives = config, forgives
         self._pupils = pupil_source(config)
+        self._rates_classify_hz = config.inference.classify_rate_hz
+        self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
         self.shadow: Shadow | None = None
-        self.use(manifest, engine)
+        self.use(manifest, engine, landmarks)
 
-    def use(self, manifest: Manifest, engine: Engine) -> None:
+    def use(self, manifest: Manifest, engine: Engine, landmarks: LandmarkFinder | None = None) -> None:
         """Reads faces with this network from now on; between two windows, after `end`.
 
         Args:
             manifest: of the bundle that the engine runs.
             engine: loaded, golden outputs checked.
+            landmarks: for a network that wants to see them.
+
+        Raises:
+            EngineError: it wants to, and there are none.
         """
         config = self._config
         readable = config.inference.readable_width_px or manifest.readable_width_px
         self._crops = CropMaker(manifest.alignment.template(), readable, self.spans, self._pupils)
-        self._classifier = Classifier(
-            engine,
-            temperature=manifest.temperature,
-            classes=len(manifest.labels),
-            max_batch=config.inference.max_batch,
-            dimensions=len(manifest.dimensions),
+        self._reader = reader_of(
+            manifest, engine, config.inference.max_batch, landmarks=landmarks, spans=self.spans
         )
+        self._classify_beat.change(self._reader.stride_s or 1 / self._rates_classify_hz)
         self._smoother = Smoother(config.room.smoothing_s)
         readings = [label.reading for label in manifest.labels]
         self._prior = ContextPrior(readings) if config.context.prior else None
@@ -108,9 +117,21 @@ class RoomAnalysis:
             context_prior=config.context.prior,
         )
 
+    @property
+    def classify_hz(self) -> float:
+        """How often faces are read, per second of video: as configured and governed, or by the network's stride."""
+        return 1 / self._classify_beat.interval_s
+
+    @property
+    def source_pace(self) -> SourcePace | None:
+        """Whether frames come as often as a network of sequences wants; None: the network is none."""
+        return self._reader.pace
+
     def set_rates(self, rates: Rates) -> None:
         """Works at other rates than the configured ones from now on."""
-        self._classify_beat.change(1 / rates.classify_hz)
+        self._rates_classify_hz = rates.classify_hz
+        # A stride is part of the contract: a sequence of slower frames would show a slower face.
+        self._classify_beat.change(self._reader.stride_s or 1 / rates.classify_hz)
         self.finder.set_rates(rates)
 
     def process(self, frame: Frame, activity: Activity | None = None) -> RoomWindow | None:
@@ -144,24 +165,33 @@ class RoomAnalysis:
         if len(crops):
             try:
                 with self.spans.measure("infer"):
-                    probabilities, dimensions = self._classifier.read(crops.images)
+                    reading = self._reader.read(view, crops)
             except EngineError as error:
                 if not self._forgives(error):
                     raise
                 return
             if self.shadow is not None:
-                self.shadow.compare(view, read, crops, probabilities)
-            self.counters.classified += len(crops)
+                self.shadow.compare(view, read, reading.crops, reading.probabilities)
+            self.counters.classified += len(reading)
+            self.counters.warming_up += len(crops) - len(reading)
             self.spans.gauge("batch", len(crops))
+            tracks = reading.crops.track_ids
             with self.spans.measure("smooth"):
-                smoothed = self._smoother.smooth(view.timestamp_s, crops.track_ids, probabilities)
+                smoothed = self._smoother.smooth(view.timestamp_s, tracks, reading.probabilities)
                 if self._prior is not None:
                     smoothed = self._prior.apply(smoothed, activity)
             with self.spans.measure("window"):
                 self._aggregator.observe_probabilities(
-                    view.timestamp_s, crops.track_ids, crops.age_s, smoothed, dimensions
+                    view.timestamp_s, tracks, reading.crops.age_s, smoothed, reading.dimensions
                 )
-        self._smoother.keep_only(self.finder.known_ids())
+        self._forget_lost()
+
+    def _forget_lost(self) -> None:
+        known = self.finder.known_ids()
+        self._smoother.keep_only(known)
+        self._reader.keep_only(known)
+        if self.shadow is not None:
+            self.shadow.keep_only(known)
 
     def advance(self, now_s: float) -> RoomWindow | None:
         """Closes the present window if it is over, though no frame came; for cameras that went away."""
@@ -171,7 +201,7 @@ class RoomAnalysis:
         """Closes the present window early and forgets all faces; the next frame may have any time."""
         window = self._aggregator.flush()
         self.finder.reset()
-        self._smoother.keep_only(self.finder.known_ids())
+        self._forget_lost()
         self._classify_beat.reset()
         return window
 

@@ -251,6 +251,11 @@ class Manifest(_Part):
         """What the network measures beside the classes, in the order of its outputs; often nothing."""
         return tuple(name for spec in self.outputs for name in DIMENSIONS.get(spec.kind, ()))
 
+    @property
+    def wants_landmarks(self) -> bool:
+        """Whether its network is fed what no crop shows, and the device needs a landmark network for it."""
+        return any(spec.kind in GIVEN for spec in self.inputs)
+
     def to_json(self) -> str:
         """The text of `bundle.json`."""
         return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2) + "\n"

@@ -25,6 +25,7 @@ def describe(config: Config, bundle: Bundle, choice: Choice, *, ts: float) -> In
         ts: unix time, s.
     """
     report, manifest, least = choice.engine.report, bundle.manifest, config.room.min_group
+    sequence = manifest.sequence
     counts = sorted({0, 1, *range(least, least + _BANDS_SHOWN * BAND_STEP, BAND_STEP)})
     return Info(
         ts=round(ts, 3),
@@ -41,6 +42,9 @@ def describe(config: Config, bundle: Bundle, choice: Choice, *, ts: float) -> In
         engine_instruction_set=report.instruction_set,
         engine_threads=report.threads,
         engine_reason=choice.reason,
+        sequence_frames=None if sequence is None else sequence.frames,
+        sequence_stride_s=None if sequence is None else sequence.stride_s,
+        sequence_head_precision=choice.variant.head_precision,
         privacy_min_group=least,
         privacy_share_step=SHARE_STEP,
         privacy_bands=band_table(band(count, least) for count in counts) + ",…",

@@ -10,6 +10,7 @@ from edge_runtime.config import Config
 from edge_runtime.frames.frame import SourceCounters
 from edge_runtime.governor import GovernedCamera
 from edge_runtime.health import health_word, resident_mb, temperature_c
+from edge_runtime.inference.sequences import SourcePace
 from edge_runtime.outlet import Outlet
 from edge_runtime.publishing.payloads import Stats
 from edge_runtime.room.privacy import band
@@ -27,6 +28,7 @@ class Meter:
         self._config, self._outlet = config, outlet
         self._began_s = self._last_s = time.monotonic()
         self._last_source, self._last_frames, self._last_faces, self._last_lost = SourceCounters(), 0, 0, 0
+        self._last_read = self._last_warming = 0
 
     def is_due(self) -> bool:
         """Whether the interval is over."""
@@ -56,6 +58,8 @@ class Meter:
         frames = analysis.counters.frames - self._last_frames
         faces = analysis.counters.faces - self._last_faces
         dropped = source.dropped - self._last_source.dropped
+        source_pace = analysis.source_pace
+        warming_up = None if source_pace is None else self._share_warming_up(analysis)
         publisher = self._outlet.publisher
         outbox = self._outlet.outbox.statistics() if self._outlet.outbox is not None else None
         lost = outbox.dropped if outbox is not None else 0
@@ -99,14 +103,29 @@ class Meter:
             rss_mb=resident_mb(),
             temperature_c=temperature,
             load=round(pace.latest.highest * 20) / 20,
-            classify_rate_hz=round(pace.rates.classify_hz, 3),
+            classify_rate_hz=round(analysis.classify_hz, 3),
             scan_rate_hz=round(pace.rates.scan_hz, 3),
             follow_rate_hz=round(pace.rates.follow_hz, 3),
+            warming_up=warming_up,
+            frame_interval_s=_rounded(source_pace),
+            source_too_slow=None if source_pace is None else int(source_pace.is_too_slow),
             latencies_ms=_latencies(analysis),
         )
         self._last_s, self._last_source, self._last_lost = now_s, replace(source), lost
         self._last_frames, self._last_faces = analysis.counters.frames, analysis.counters.faces
         return stats
+
+    def _share_warming_up(self, analysis: RoomAnalysis) -> float:
+        """Of the faces that a network of sequences was asked about since the last reading, in twentieths."""
+        counters = analysis.counters
+        warming, read = counters.warming_up - self._last_warming, counters.classified - self._last_read
+        self._last_warming, self._last_read = counters.warming_up, counters.classified
+        return round(20 * warming / max(warming + read, 1)) / 20
+
+
+def _rounded(pace: SourcePace | None) -> float | None:
+    interval_s = None if pace is None else pace.interval_s
+    return None if interval_s is None else round(interval_s, 3)
 
 
 def _latencies(analysis: RoomAnalysis) -> dict[str, float]:

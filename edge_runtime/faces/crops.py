@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -35,6 +35,7 @@ class Crops:
         age_s: (N,) float64, since the track was born.
         pupils_found: (N,) bool; False: cut by the default pupils of the face box.
         face_width_px: (N,) float32, width of the face itself (not of the box) in the frame.
+        boxes_xyxy: (N, 4) float32 in pixels of the frame.
     """
 
     images: Image
@@ -42,9 +43,14 @@ class Crops:
     age_s: npt.NDArray[np.float64]
     pupils_found: npt.NDArray[np.bool_]
     face_width_px: FloatArray
+    boxes_xyxy: FloatArray
 
     def __len__(self) -> int:
         return len(self.track_ids)
+
+    def only(self, mask: npt.NDArray[np.bool_]) -> Crops:
+        """Those for which the (N,) mask is true."""
+        return Crops(*(getattr(self, each.name)[mask] for each in fields(self)))
 
     @property
     def sharpness(self) -> FloatArray:
@@ -103,7 +109,7 @@ class CropMaker:
             pupils, found = self._locate(view, ids, boxes)
         with self._spans.measure("align"):
             images = align(view.grey, pupils, self.template)
-        return Crops(images, ids, faces.age_s[rows], found, face_widths_px(faces)[rows])
+        return Crops(images, ids, faces.age_s[rows], found, face_widths_px(faces)[rows], boxes)
 
     def _locate(
         self, view: FrameView, ids: npt.NDArray[np.int64], boxes: FloatArray

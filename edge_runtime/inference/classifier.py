@@ -29,6 +29,18 @@ def softmax(logits: Logits, temperature: float) -> Probabilities:
     return scaled
 
 
+def checked(logits: Logits, dimensions: Dimensions) -> tuple[Logits, Dimensions]:
+    """What a network gave, the dimensions cut to [−1, 1].
+
+    Raises:
+        EngineError: something of it is no number.
+    """
+    # One such would stay in a track's running average for ever.
+    if not (np.isfinite(logits).all() and np.isfinite(dimensions).all()):
+        raise EngineError("the network gave a logit that is not finite", hint="try another precision")
+    return logits, dimensions.clip(-1, 1)
+
+
 class Classifier:
     """Runs all faces of the moment in as few engine calls as `max_batch` allows.
 
@@ -65,12 +77,10 @@ class Classifier:
             return np.empty((0, self._classes), np.float32), np.empty((0, self._dimensions), np.float32)
         if self._dimensions:
             found, measured = zip(*(self._engine.outputs(batch) for batch in batches), strict=True)
-            dimensions = np.concatenate(measured).clip(-1, 1)
+            dimensions = np.concatenate(measured)
         else:
             found = tuple(self._engine.logits(batch) for batch in batches)
             dimensions = np.empty((len(crops), 0), np.float32)
         logits = found[0] if len(found) == 1 else np.concatenate(found)
-        # One such would stay in a track's running average for ever.
-        if not (np.isfinite(logits).all() and np.isfinite(dimensions).all()):
-            raise EngineError("the network gave a logit that is not finite", hint="try another precision")
+        logits, dimensions = checked(logits, dimensions)
         return softmax(logits, self._temperature), dimensions

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.bundle import Variant
+from edge_runtime.bundle import Bundle, Variant
 from edge_runtime.config import Config
 from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError, RoomtoneError
 from edge_runtime.faces.alignment import FloatArray
@@ -24,9 +24,11 @@ from edge_runtime.frames.frame import Image
 from edge_runtime.inference.openvino_engine import call_sizes, compile_settings
 from edge_runtime.landmark_bundle import (
     CROP,
+    LANDMARKS_MANIFEST,
     LOG_ERROR,
     POINTS,
     LandmarkBundle,
+    landmarks_of,
     open_landmarks,
     packaged_landmarks_path,
 )
@@ -211,3 +213,27 @@ def landmark_locator() -> PrecutLocator:
         BundleError, EngineError: see `open_landmark_finder`.
     """
     return PrecutLocator(LandmarkPupils(open_landmark_finder(packaged_landmarks_path(), finds_irises=False)))
+
+
+def landmarks_for(bundle: Bundle, threads: int = 1) -> LandmarkFinder | None:
+    """The landmark network of a bundle whose own network is fed with landmarks; None: it is not.
+
+    Raises:
+        EngineError: it is, and there is none here; or it does not run.
+        BundleError: it cannot be opened.
+    """
+    if not bundle.manifest.wants_landmarks:
+        return None
+    folder = landmarks_of(bundle)
+    if not (folder / LANDMARKS_MANIFEST).is_file():
+        raise no_landmarks(bundle.manifest.name)
+    return open_landmark_finder(folder, threads)
+
+
+def no_landmarks(name: str) -> EngineError:
+    """The error of a device that lacks what a bundle's network is fed."""
+    return EngineError(
+        f"bundle {name} wants the distances of landmarks, and there is no landmark network: neither in the bundle nor "
+        "with this roomtone",
+        hint="export it again with one, or use a bundle whose inputs are crops alone",
+    )

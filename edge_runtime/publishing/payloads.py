@@ -73,6 +73,13 @@ class Info(PlacedPayload):
     engine_instruction_set: str = Field(description="instruction set that runs")
     engine_threads: int = Field(ge=1, description="threads of the engine")
     engine_reason: str = Field(description="why this backend and precision")
+    sequence_frames: int | None = Field(
+        None, ge=2, description="frames of a face that are read together; absent when each is read alone"
+    )
+    sequence_stride_s: float | None = Field(None, gt=0, description="between two of them, s")
+    sequence_head_precision: str | None = Field(
+        None, description="precision that the sequence's head runs in; engine_precision is the frames' own"
+    )
     privacy_min_group: int = Field(ge=1, description="smallest group that is published")
     privacy_share_step: float = Field(gt=0, le=1, description="shares are multiples of this")
     privacy_bands: str = Field(description="bands of the counts, e.g. 0,1-4,5-9")
@@ -151,6 +158,19 @@ class Stats(PlacedPayload):
     )
     follow_rate_hz: float | None = Field(
         None, gt=0, description="frames per second in which faces are followed, in force; falls last"
+    )
+    warming_up: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the readable faces that were seen and not read yet, since a network of sequences wants "
+        "more of their frames, in twentieths, since the last stats",
+    )
+    frame_interval_s: float | None = Field(
+        None, ge=0, description="between two frames of a sequence, median, s; a network of sequences runs"
+    )
+    source_too_slow: Flag | None = Field(
+        None, description="1: frames come more seldom than the sequences of the network want them"
     )
     latencies_ms: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="<stage>_p50_ms, <stage>_p95_ms, <stage>_p99_ms"

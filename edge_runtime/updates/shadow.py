@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.config import InferenceSection
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import BundleError, EngineError
 from edge_runtime.faces.crops import CropMaker, Crops
 from edge_runtime.faces.finder import Faces
 from edge_runtime.faces.view import FrameView
-from edge_runtime.inference.classifier import Classifier, Probabilities
+from edge_runtime.inference.classifier import Probabilities
+from edge_runtime.inference.landmark_engine import landmarks_for
 from edge_runtime.inference.opening import Choice
+from edge_runtime.inference.reading import FaceReader, reader_of
 from edge_runtime.profiling.spans import Spans
 
 _STAGE: Final = "shadow"
@@ -58,12 +60,20 @@ class Shadow:
         self, candidate: Bundle, choice: Choice, current: Bundle, inference: InferenceSection
     ) -> None:
         new, old = candidate.manifest, current.manifest
-        self._classifier = Classifier(
-            choice.engine,
-            temperature=new.temperature,
-            classes=len(new.labels),
-            max_batch=inference.max_batch,
-        )
+        self._reader: FaceReader | None = None
+        self.problem = ""
+        # A sequence is asked at the beat of the bundle that runs, which may be a slower one than its own.
+        slowest_s = max(new.sequence.stride_s, 1 / inference.classify_rate_hz) if new.sequence else None
+        try:
+            self._reader = reader_of(
+                new,
+                choice.engine,
+                inference.max_batch,
+                landmarks=landmarks_for(candidate, inference.threads),
+                stride_s=slowest_s,
+            )
+        except (BundleError, EngineError) as exc:
+            self.problem = str(exc)
         readable = inference.readable_width_px or new.readable_width_px
         shares_crops = new.alignment.template() == old.alignment.template()
         self._maker = None if shares_crops else CropMaker(new.alignment.template(), readable)
@@ -72,7 +82,6 @@ class Shadow:
         shared = [(index, columns[name]) for index, name in enumerate(old.label_names) if name in columns]
         self._old_columns, self._new_columns = np.array(shared, np.intp).reshape(-1, 2).T
         self._spans = Spans()
-        self.problem = ""
         self._faces = self._agreed = 0
         self._distance = 0.0
 
@@ -85,19 +94,25 @@ class Shadow:
             crops: of the current bundle.
             probabilities: (N, K) of the current bundle, a row for each crop.
         """
-        if self.problem:
+        if self.problem or self._reader is None:
             return
         with self._spans.measure(_STAGE):
             own = crops if self._maker is None else self._maker.make(view, faces)
             if not len(own):
                 return
             try:
-                ours = self._classifier.probabilities(own.images)
+                ours = self._reader.read(view, own)
             except EngineError as exc:
                 self.problem = str(exc)
                 return
-        _, rows, own_rows = np.intersect1d(crops.track_ids, own.track_ids, return_indices=True)
-        self._count(probabilities[rows], ours[own_rows])
+        tracks = ours.crops.track_ids
+        _, rows, own_rows = np.intersect1d(crops.track_ids, tracks, return_indices=True)
+        self._count(probabilities[rows], ours.probabilities[own_rows])
+
+    def keep_only(self, track_ids: npt.NDArray[np.int64]) -> None:
+        """Forgets all tracks but these."""
+        if self._reader is not None:
+            self._reader.keep_only(track_ids)
 
     def _count(self, old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> None:
         if not len(old) or not len(self._old_columns):
