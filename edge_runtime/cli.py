@@ -95,6 +95,7 @@ _EXTRAS: Final = {
 }
 _WORKSTATION: Final = {
     "train": ("export", "Train one of the papers' networks on labelled faces."),
+    "sequences": ("export", "Ask networks of sequences: on clips, on films, without an attention."),
     "export": ("export", "Turn a trained network into a verified bundle."),
     "calibrate": ("calibrate", "Quantize a bundle, prove it right and faster, fit its confidence."),
     "evaluate": ("calibrate", "Measure a bundle on labelled faces, through the device's own path."),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.console import Console
 from rich.progress import Progress, TaskID
+from rich.table import Table
 
 from edge_runtime.commands.default_command import DefaultCommandGroup
 from edge_runtime.commands.progress import work_progress
+from edge_runtime.errors import ConfigurationError, Fault
 from export.training.options import changes_of
 from export.training.sequences.recipe import SequenceRecipe
 
@@ -21,6 +26,9 @@ if TYPE_CHECKING:
 # Written out, since listing export.architectures would load torch for a --help.
 SEQUENCE_NETWORKS: Final = ("attention_fusion", "attention_fusion_edge", "vit_vlad", "vit_vlad_edge")
 _DEFAULT = SequenceRecipe()
+sequences_app = typer.Typer(
+    no_args_is_help=True, help="Ask trained networks of sequences: on clips, on films, without an attention."
+)
 
 
 class TrainGroup(DefaultCommandGroup):
@@ -134,3 +142,150 @@ def told(progress: Progress) -> Callable[[str, int, int], None]:
         progress.update(tasks[name], completed=done)
 
     return on_progress
+
+
+@sequences_app.command()
+def evaluate(
+    checkpoints: Annotated[list[Path], typer.Argument(help="of `roomtone train sequence`, one or several")],
+    against: Annotated[
+        Path | None, typer.Option(help="bundle of single images, asked about the same frames")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=7, help="clips of people that no run has seen")] = 420,
+    clips: Annotated[Path, typer.Option(help="folder where clips are kept")] = Path("runs/clips"),
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> None:
+    r"""Measures networks of sequences on simulated people whom no training has seen.
+
+    What counts is what is true of a clip's newest frame. A network of single images is asked about the same crops:
+    about the newest one, and about all, averaged.
+
+    \b
+    roomtone sequences evaluate runs/p1/checkpoint.safetensors runs/p3/checkpoint.safetensors --against bundles/default
+    """
+    from export.training.sequences.checkpoints import load_trained
+    from export.training.sequences.measuring import measure_sequences, measure_single_images
+    from export.training.sequences.sets import HELD_OUT, simulated
+
+    networks = [load_trained(path) for path in checkpoints]
+    first = networks[0]
+    rows = []
+    with work_progress() as progress:
+        for network in networks:
+            wishes = (count, network.label_names, network.config.frames, network.recipe.stride_s, HELD_OUT)
+            held_out = simulated(*wishes, clips, told(progress))
+            rows.append(measure_sequences(network, held_out, network.recipe.architecture))
+        if against is not None:
+            wishes = (count, first.label_names, first.config.frames, first.recipe.stride_s, HELD_OUT)
+            held_out = simulated(*wishes, clips, told(progress))
+            rows += measure_single_images(against, held_out, first.label_names)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    table = Table(
+        "network", "accuracy", "macro-F1", "CCC valence", "CCC arousal", *first.label_names, box=None
+    )
+    for row in rows:
+        figures = (
+            row.accuracy,
+            row.macro_f1,
+            *row.concordance,
+            *(row.f1[name] for name in first.label_names),
+        )
+        table.add_row(row.name, *(f"{figure:.3f}" for figure in figures))
+    Console().print(table)
+    typer.echo(f"{count} clips; the classes' columns are F1")
+
+
+@sequences_app.command()
+def ablate(
+    checkpoint: Annotated[Path, typer.Argument(help="of attention_fusion or attention_fusion_edge")],
+    steps: Annotated[int, typer.Option(min=1, help="of each training")] = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="trainings of each set of attentions")] = 3,
+    training: Annotated[int, typer.Option(min=64, help="clips to learn from")] = 1400,
+    count: Annotated[int, typer.Option(min=7, help="clips to measure on, of other people")] = 420,
+    clips: Annotated[Path, typer.Option(help="folder where clips are kept")] = Path("runs/clips"),
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> None:
+    """What each of P1's three attentions is worth (Table 6): heads trained anew on one frame encoder.
+
+    roomtone sequences ablate runs/p1/checkpoint.safetensors
+    """
+    from export.training.sequences.ablation import ablate as ablated
+    from export.training.sequences.checkpoints import load_trained
+    from export.training.sequences.sets import HELD_OUT, TRAINING, simulated
+
+    network = load_trained(checkpoint)
+    if not network.recipe.architecture.startswith("attention_fusion"):
+        problem = f"is of {network.recipe.architecture}, which has no such attentions"
+        raise ConfigurationError(str(checkpoint), [Fault("", problem)])
+    with work_progress() as progress:
+        learned, held_out = (
+            simulated(
+                size,
+                network.label_names,
+                network.config.frames,
+                network.recipe.stride_s,
+                people,
+                clips,
+                told(progress),
+            )
+            for size, people in ((training, TRAINING), (count, HELD_OUT))
+        )
+        task = progress.add_task("heads", total=8 * seeds, note="")
+        rows = ablated(
+            network,
+            learned,
+            held_out,
+            steps=steps,
+            seeds=seeds,
+            on_progress=lambda done, total: progress.update(task, completed=done),
+        )
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    table = Table("attentions", "macro-F1", "of each seed", box=None)
+    for row in rows:
+        names = " + ".join(name.removesuffix("_attention") for name in row.attentions) or "none"
+        mean = sum(row.macro_f1) / len(row.macro_f1)
+        table.add_row(names, f"{mean:.3f}", "  ".join(f"{score:.3f}" for score in row.macro_f1))
+    Console().print(table)
+
+
+@sequences_app.command()
+def film(
+    checkpoints: Annotated[list[Path], typer.Argument(help="of `roomtone train sequence`, one or several")],
+    source: Annotated[Path, typer.Option("--film", help="with a face in it; the largest one is read")],
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG for probabilities, valence and arousal over time")
+    ] = None,
+    against: Annotated[Path | None, typer.Option(help="bundle of single images, on the same crops")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> None:
+    r"""What networks of sequences say of a film, and when they change their mind.
+
+    \b
+    roomtone sequences film runs/p3/checkpoint.safetensors --film smile.mp4 --plot smile.png --against bundles/default
+    """
+    from export.training.sequences.checkpoints import load_trained
+    from export.training.sequences.films import film_crops, plot_courses, sequence_course, single_course
+
+    networks = [load_trained(path) for path in checkpoints]
+    names = networks[0].label_names
+    times, crops, tracks = film_crops(source, networks[0])
+    courses = [sequence_course(network, times, crops, tracks) for network in networks]
+    if against is not None:
+        courses.append(single_course(against, names, times, crops))
+    if plot is not None:
+        plot_courses(courses, names, source.name, plot)
+    if as_json:
+        found = [{"network": course.name, "spells": course.spells(names)} for course in courses]
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for course in courses:
+        spells = ", ".join(f"{label} from {start_s:.2f} s" for start_s, label in course.spells(names))
+        first, last = course.valence_arousal[:4].mean(axis=0), course.valence_arousal[-4:].mean(axis=0)
+        typer.echo(f"{course.name}: {spells or 'nothing for long enough'}")
+        typer.echo(
+            f"  valence {first[0]:+.2f} → {last[0]:+.2f}, arousal {first[1]:+.2f} → {last[1]:+.2f} "
+            "(first and last second)"
+        )

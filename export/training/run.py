@@ -182,6 +182,9 @@ class TrainingRun(ABC, Generic[B]):
         self.network.train()
         size_px = self._size_px()
         rng = np.random.default_rng((self._run_recipe.seed, epoch, 1))
+        torch.manual_seed(
+            1000 * self._run_recipe.seed + epoch
+        )  # of dropout, so that a stopped run goes on alike
         losses: list[float] = []
         for batch in self._epoch_batches(epoch):
             share = self._share()

@@ -97,7 +97,7 @@ def load_clips(path: Path) -> Clips:
         ConfigurationError: it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return Clips(*(stored[entry.name] for entry in fields(Clips)))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as exc:
         hint = "delete it: it is made anew"

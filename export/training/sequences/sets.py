@@ -21,7 +21,7 @@ from export.training.sequences.simulated import simulated_clips
 
 CHOOSING: Final = 210  # clips of each set that accuracy is watched on
 # Of the people in a set; those of one set are in no other.
-_TRAINING, _CHOOSING, HELD_OUT = 0, 1, 2
+TRAINING, _CHOOSING, HELD_OUT = 0, 1, 2
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -50,13 +50,13 @@ def made_sets(
     """
     if data is None:
         names: tuple[str, ...] = FER_LABELS
-        training = simulated(recipe.simulated, names, frames, recipe.stride_s, _TRAINING, folder, on_progress)
+        training = simulated(recipe.simulated, names, frames, recipe.stride_s, TRAINING, folder, on_progress)
         choosing = simulated(CHOOSING, names, frames, recipe.stride_s, _CHOOSING, folder, on_progress)
         return TrainingClips(training), (choosing,), names
     splits = {split: load_labelled(data, split) for split in ("training", "public")}
     names = splits["training"].label_names
     _check_names(names, data)
-    training = simulated(recipe.simulated, names, frames, recipe.stride_s, _TRAINING, folder, on_progress)
+    training = simulated(recipe.simulated, names, frames, recipe.stride_s, TRAINING, folder, on_progress)
     choosing = simulated(CHOOSING, names, frames, recipe.stride_s, _CHOOSING, folder, on_progress)
     grown, photographs = {}, {}
     for split, count in (("training", recipe.grown), ("public", CHOOSING)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +91,7 @@ class SequenceTrainer(TrainingRun[SequenceBatch]):
 
     def _output(self, network: nn.Module, batch: SequenceBatch) -> Any:
         with self._autocast():
-            features = encode(network, batch, self.config.inputs)
+            features = encode(network, batch.inputs, self.config.inputs)
         sequence = features.float().reshape(-1, batch.frames, features.shape[1])
         return network.head(sequence.expand(-1, self.config.frames, -1))  # type: ignore[operator]
 
@@ -112,12 +112,12 @@ class SequenceTrainer(TrainingRun[SequenceBatch]):
         return float(np.mean(shares))
 
 
-def encode(network: nn.Module, batch: SequenceBatch, inputs: tuple[str, ...]) -> Tensor:
-    """(N · M, F) features of all frames of a batch, on the network's device."""
+def encode(network: nn.Module, arrays: Mapping[str, Tensor], inputs: tuple[str, ...]) -> Tensor:
+    """(B, F) features of single frames, on the network's device: kind → (B, …), as in `SequenceBatch`."""
     device = next(network.parameters()).device
     fed = []
     for kind in inputs:
-        tensor = batch.inputs[kind].to(device)
+        tensor = arrays[kind].to(device)
         if kind == "crop":
             tensor = normalise(tensor).contiguous(memory_format=torch.channels_last)
         fed.append(tensor)

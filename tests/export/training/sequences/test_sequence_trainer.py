@@ -1,0 +1,156 @@
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from edge_runtime.errors import ConfigurationError, RoomtoneError
+from edge_runtime.faces.labelled import FER_LABELS
+from export.architectures import SEQUENCE_ARCHITECTURES
+from export.architectures.attention_fusion import AttentionFusionConfig
+from export.architectures.vit_vlad import VitVladConfig
+from export.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from export.sequence_cli import SEQUENCE_NETWORKS, sequences_app
+from export.training.progress import EpochResult
+from export.training.sequences.ablation import ATTENTIONS, ablate
+from export.training.sequences.batches import TrainingClips
+from export.training.sequences.checkpoints import load_trained
+from export.training.sequences.clips import Clips
+from export.training.sequences.measuring import measure_sequences
+from export.training.sequences.recipe import SequenceRecipe
+from export.training.sequences.simulated import simulated_clips
+from export.training.sequences.trainer import SequenceTrainer
+
+TINY = {
+    "attention_fusion_tiny": lambda num_classes: AttentionFusionConfig(
+        num_classes, frames=4, convolutions=(8, 8, 8, 8, 8), embedding=16, hidden=8, merged=8
+    ),
+    "vit_vlad_tiny": lambda num_classes: VitVladConfig(
+        num_classes,
+        frames=4,
+        widths=(8, 8, 16),
+        tokens=16,
+        depth=1,
+        heads=2,
+        clusters=4,
+        temporal_depth=1,
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _tiny_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    for name, build in TINY.items():
+        monkeypatch.setitem(SEQUENCE_ARCHITECTURES, name, build)
+
+
+@pytest.fixture(scope="module")
+def clips() -> Clips:
+    return simulated_clips(28, FER_LABELS, 4, 0.25, seed=0)
+
+
+def recipe(name: str, **changes: object) -> SequenceRecipe:
+    usual = {"epochs": 2, "epoch_steps": 3, "batch_size": 4, "still_batch": 8, "still_share": 0.5, "ema": 0.5}
+    return SequenceRecipe(name, **{**usual, **changes})  # type: ignore[arg-type]
+
+
+def run(folder: Path, clips: Clips, of: SequenceRecipe, stop_after: int = 99) -> list[EpochResult]:
+    rows: list[EpochResult] = []
+
+    def on_epoch(row: EpochResult) -> None:
+        rows.append(row)
+        if row.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    SequenceTrainer(of, TrainingClips(clips), (clips,), folder, FER_LABELS).run(lambda now: None, on_epoch)
+    return rows
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(name: str, clips: Clips, tmp_path: Path) -> None:
+    run(tmp_path / "straight", clips, recipe(name))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", clips, recipe(name), stop_after=1)
+    run(tmp_path / "stopped", clips, recipe(name))
+    for file in ("state.safetensors", "checkpoint.safetensors"):
+        straight, stopped = (load_checkpoint(tmp_path / way / file) for way in ("straight", "stopped"))
+        assert straight.facts == stopped.facts
+        different = [n for n, t in straight.weights.items() if not torch.equal(t, stopped.weights[n])]
+        assert different == []
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_it_learns_what_can_be_learned(name: str, clips: Clips, tmp_path: Path) -> None:
+    rows = run(
+        tmp_path, clips, recipe(name, epochs=4, epoch_steps=12, label_smoothing=0.0, learning_rate=4e-3)
+    )
+    assert rows[-1].loss < rows[0].loss
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_checkpoint_is_asked_about_clips(name: str, clips: Clips, tmp_path: Path) -> None:
+    run(tmp_path, clips, recipe(name, epochs=1))
+    trained = load_trained(tmp_path / "checkpoint.safetensors")
+    assert (trained.label_names, trained.config.frames) == (FER_LABELS, 4)
+    found = measure_sequences(trained, clips, "tiny")
+    assert 0 <= found.accuracy <= 1
+    assert found.macro_f1 == pytest.approx(sum(found.f1.values()) / 7)
+    assert all(-1 <= value <= 1 for value in found.concordance)
+
+
+def test_another_recipe_does_not_go_on_with_this_ones_state(clips: Clips, tmp_path: Path) -> None:
+    run(tmp_path, clips, recipe("vit_vlad_tiny", epochs=1))
+    with pytest.raises(RoomtoneError, match="belongs to another recipe"):
+        run(tmp_path, clips, recipe("vit_vlad_tiny", epochs=1, seed=1))
+
+
+def test_every_set_of_attentions_is_trained_and_measured(clips: Clips, tmp_path: Path) -> None:
+    run(tmp_path, clips, recipe("attention_fusion_tiny", epochs=1))
+    trained = load_trained(tmp_path / "checkpoint.safetensors")
+    before = {name: tensor.clone() for name, tensor in trained.network.state_dict().items()}
+    done: list[int] = []
+    rows = ablate(trained, clips, clips, steps=2, seeds=2, on_progress=lambda now, total: done.append(now))
+    assert len({row.attentions for row in rows}) == 8
+    assert rows[0].attentions == ()
+    assert rows[-1].attentions == ATTENTIONS
+    assert all(len(row.macro_f1) == 2 for row in rows)
+    assert done == list(range(1, 17))
+    assert all(torch.equal(before[name], t) for name, t in trained.network.state_dict().items())
+
+
+def test_a_checkpoint_of_single_images_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, {"a": torch.zeros(1)}, {"recipe": {"architecture": "hafnet"}, "labels": ["happy"]})
+    with pytest.raises(CheckpointError, match="not of a network of sequences"):
+        load_trained(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"template": "wide"}, "template: is 'wide'"),
+        ({"still_share": 1.5}, "still_share: is 1.5"),
+        ({"stride_s": 0.0}, "stride_s: is 0"),
+    ],
+    ids=["template", "share", "stride"],
+)
+def test_a_recipe_out_of_its_range_is_refused(changes: dict[str, float], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        SequenceRecipe(**changes)  # type: ignore[arg-type]
+
+
+def test_a_recipe_survives_its_checkpoint() -> None:
+    of = SequenceRecipe("vit_vlad_edge", {"frames": 10}, stride_s=0.5, seed=3)
+    assert SequenceRecipe.from_json(of.to_json()) == of
+
+
+def test_the_command_knows_all_networks_of_sequences() -> None:
+    assert set(SEQUENCE_NETWORKS) == set(SEQUENCE_ARCHITECTURES) - set(TINY)
+
+
+def test_the_ablation_is_of_p1s_network(clips: Clips, tmp_path: Path) -> None:
+    run(tmp_path, clips, recipe("vit_vlad_tiny", epochs=1))
+    done = CliRunner().invoke(sequences_app, ["ablate", str(tmp_path / "checkpoint.safetensors")])
+    assert isinstance(done.exception, ConfigurationError)
+    assert "no such attentions" in str(done.exception)
