@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import onnx
+from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
 from edge_runtime.errors import RoomtoneError
 from export.contract import Contract
@@ -33,24 +34,28 @@ def read_foreign(file: Path, contract: Contract) -> onnx.ModelProto:
     """
     if not file.is_file():
         raise AdoptionError(file, "no such file")
+    unreadable = f"cannot be read as an ONNX network of {file.stat().st_size} bytes"
+    whole = "is it whole? compare size or digest with the place that it comes from"
     try:
-        model = onnx.load(file)
-        onnx.checker.check_model(model, full_check=True)
-    except FileNotFoundError as exc:
-        raise AdoptionError(
-            file, f"its external data is missing: {exc.filename}", hint="bring all files of the network"
-        ) from exc
+        model = onnx.load(file, load_external_data=False)
+        if missing := _missing_data(file, model):
+            raise AdoptionError(
+                file, f"its external data is missing: {', '.join(missing)}", hint="bring all of its files"
+            )
+        load_external_data_for_model(model, str(file.parent))
+    except AdoptionError:
+        raise
     except Exception as exc:
-        foreign = _foreign_operators(model) if "model" in locals() else []
-        problem = (
-            f"uses operators that are not ONNX's own: {', '.join(foreign)}"
-            if foreign
-            else f"cannot be read as an ONNX network of {file.stat().st_size} bytes: {exc}"
-        )
-        hint = "" if foreign else "is it whole? compare size or digest with the place that it comes from"
-        raise AdoptionError(file, problem, hint=hint) from exc
-    if foreign := _foreign_operators(model):
+        raise AdoptionError(file, f"{unreadable}: {exc}", hint=whole) from exc
+    if not model.graph.node:
+        raise AdoptionError(file, unreadable, hint=whole)
+    if foreign := _foreign_operators(model.graph):
         raise AdoptionError(file, f"uses operators that are not ONNX's own: {', '.join(foreign)}")
+    _check_types(file, model, contract)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as exc:
+        raise AdoptionError(file, f"{unreadable}: {exc}", hint=whole) from exc
     opset = next((entry.version for entry in model.opset_import if entry.domain in _STANDARD), 0)
     if opset < _LEAST_OPSET:
         raise AdoptionError(file, f"has opset {opset}; {_LEAST_OPSET} or later is needed")
@@ -58,10 +63,39 @@ def read_foreign(file: Path, contract: Contract) -> onnx.ModelProto:
     return model
 
 
-def _foreign_operators(model: onnx.ModelProto) -> list[str]:
-    return sorted(
-        {f"{node.domain}::{node.op_type}" for node in model.graph.node if node.domain not in _STANDARD}
-    )
+def _missing_data(file: Path, model: onnx.ModelProto) -> list[str]:
+    """Names of the files beside it that hold weights, and are not there."""
+    outside = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
+    names = sorted({ExternalDataInfo(tensor).location for tensor in outside})
+    return [name for name in names if not (file.parent / name).is_file()]
+
+
+def _foreign_operators(graph: onnx.GraphProto) -> list[str]:
+    """Also those in the branches and loops of others."""
+    found = {f"{node.domain}::{node.op_type}" for node in graph.node if node.domain not in _STANDARD}
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                found.update(_foreign_operators(inner))
+    return sorted(found)
+
+
+def _check_types(file: Path, model: onnx.ModelProto, contract: Contract) -> None:
+    """Float32 tensors of a known shape go in and come out."""
+    for what, name in (("input", contract.input.tensor), ("output", contract.output.tensor)):
+        entry = tensor_of(file, model, what, name)
+        kind = entry.type.tensor_type
+        if kind.elem_type != onnx.TensorProto.FLOAT:
+            found = onnx.TensorProto.DataType.Name(kind.elem_type) if kind.elem_type else "no tensor"
+            raise AdoptionError(
+                file, f"its {what} {entry.name} is {found}; FLOAT is needed", hint="export it in float32"
+            )
+        if not kind.HasField("shape"):
+            raise AdoptionError(
+                file,
+                f"its {what} {entry.name} has no shape",
+                hint="export it again with sizes, and the batch dynamic",
+            )
 
 
 def _check_shapes(file: Path, model: onnx.ModelProto, contract: Contract) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -19,8 +20,10 @@ from export.contract import LEAST_PROBABILITY, Contract, InputContract
 from export.first_difference import Values, onnxruntime_values, openvino_values
 from export.foreign import AdoptionError, tensor_of
 from export.foreign_graph import FACE, PREFIX
-from export.parity import Format, ParityResult, compare_formats
-from export.tolerances import ADOPTED
+from export.parity import Format, ParityResult, Run, compare_formats
+from export.tolerances import ADOPTED, ROW_OF_LARGEST
+
+_SCALE: Final = "are scale and offset of the contract those that it was trained with?"
 
 
 def check_adopted_parity(
@@ -44,7 +47,7 @@ def check_adopted_parity(
     with tempfile.TemporaryDirectory(prefix="roomtone-adopt-") as folder:
         original = Path(folder) / "original.onnx"
         onnx.save(model, original)
-        session = ort.InferenceSession(original, providers=["CPUExecutionProvider"])
+        session = _session(original)
         compiled = openvino.Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
         def of_original(crops: Image) -> Logits:
@@ -53,15 +56,21 @@ def check_adopted_parity(
             except Exception as exc:
                 raise AdoptionError(
                     file,
-                    f"fails on {len(crops)} faces in one call: {exc}",
-                    hint="export it again with a batch that is dynamic in every operator",
+                    f"fails on {_faces(len(crops))} in one call: {_told(exc)}",
+                    hint="export it again with a batch that is dynamic inside, too",
                 ) from exc
+            if not np.isfinite(values).all():
+                raise AdoptionError(
+                    file, f"gives values that are no numbers for {_faces(len(crops))}", hint=_SCALE
+                )
             if (fault := contract.output.fault_of(values)) is not None:
                 raise AdoptionError(
                     file, fault, hint="mend [output] values of the contract: logits or probabilities"
                 )
             is_logits = contract.output.values == "logits"
             return np.asarray(values if is_logits else np.log(np.maximum(values, LEAST_PROBABILITY)))
+
+        _check_rows(file, of_original, next(iter(probes.values())))
 
         def values_of_original(crops: Image) -> Values:
             face = prepare(crops, contract.input)
@@ -89,6 +98,34 @@ def check_adopted_parity(
         )
 
 
+def _check_rows(file: Path, run: Run, crops: Image) -> None:
+    together = run(crops)
+    alone = np.concatenate([run(crops[row : row + 1]) for row in range(len(crops))])
+    difference = float(np.abs(alone - together).max())
+    if difference > ROW_OF_LARGEST * max(1.0, float(np.abs(together).max())):
+        raise AdoptionError(
+            file,
+            f"gives a face other logits when other faces are in the call: they differ by {difference:.3g}",
+            hint="a norm or a mean over the batch? export it in evaluation mode",
+        )
+
+
+def _faces(count: int) -> str:
+    return "one face" if count == 1 else f"{count} faces"
+
+
+def _told(error: Exception) -> str:
+    """ONNX Runtime's own account without the place in its sources."""
+    text = str(error).partition("Status Message: ")
+    return (text[2].rpartition(" was false. ")[2] or text[0]).strip()
+
+
+def _session(network: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what fails is raised, and told by us
+    return ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+
 def prepare(crops: Image, wanted: InputContract) -> npt.NDArray[np.float32]:
     """What the original network wants, made by OpenCV and numpy: the other way to what the graph does.
 
@@ -113,6 +150,5 @@ def prepare(crops: Image, wanted: InputContract) -> npt.NDArray[np.float32]:
 
 def run_onnx(network: Path, crops: Image) -> Logits:
     """What the bundle's own graph gives in ONNX Runtime for (N, size, size) uint8 crops: (N, K)."""
-    session = ort.InferenceSession(network, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"crop": crops})
+    (logits,) = _session(network).run(["logits"], {"crop": crops})
     return np.asarray(logits, np.float32)

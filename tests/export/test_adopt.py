@@ -115,6 +115,75 @@ def test_a_network_that_does_not_fit_is_refused_and_leaves_nothing(
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["contract.toml", "foreign.onnx"]
 
 
+def with_inner(*nodes: onnx.NodeProto, **constants: np.ndarray) -> onnx.ModelProto:
+    """`foreign` with nodes between `rows` and `inner`, which its matrix takes."""
+    model = foreign(["batch", 1, 48, 48])
+    model.graph.node[2].input[0] = "inner"
+    kept = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*kept[:2], *nodes, *kept[2:]])
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    return model
+
+
+def with_a_foreign_branch() -> onnx.ModelProto:
+    branches = [
+        helper.make_graph(
+            [helper.make_node(operator, ["rows"], [operator], domain=domain)],
+            operator,
+            [],
+            [helper.make_tensor_value_info(operator, TensorProto.FLOAT, None)],
+        )
+        for operator, domain in (("Magic", "acme"), ("Identity", ""))
+    ]
+    choice = helper.make_node("If", ["sure"], ["inner"], then_branch=branches[0], else_branch=branches[1])
+    return with_inner(choice, sure=np.array(True))
+
+
+def of_type(kind: int, *, shape: list[object] | None) -> onnx.ModelProto:
+    model = foreign(["batch", 1, 48, 48])
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("face", kind, shape))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (with_a_foreign_branch(), "not ONNX's own: acme::Magic"),
+        (of_type(TensorProto.FLOAT16, shape=["batch", 1, 48, 48]), "its input face is FLOAT16; FLOAT is"),
+        (of_type(TensorProto.FLOAT, shape=None), "its input face has no shape"),
+        (
+            with_inner(helper.make_node("Reshape", ["rows", "row"], ["inner"]), row=np.array([1, 48])),
+            r"fails on \d+ faces in one call: The input tensor cannot be reshaped to the requested shape",
+        ),
+        (
+            with_inner(
+                helper.make_node("ReduceMean", ["rows"], ["all"], axes=[0], keepdims=1),
+                helper.make_node("Sub", ["rows", "all"], ["inner"]),
+            ),
+            "gives a face other logits when other faces are in the call",
+        ),
+        (
+            with_inner(
+                helper.make_node("Sub", ["rows", "much"], ["less"]),
+                helper.make_node("Log", ["less"], ["inner"]),
+                much=np.array(1e3, np.float32),
+            ),
+            "gives values that are no numbers for",
+        ),
+    ],
+    ids=["custom operator inside", "float16", "no shape", "batch fixed inside", "faces mixed", "no number"],
+)
+def test_a_network_that_no_device_could_rely_on_is_refused(
+    model: onnx.ModelProto, problem: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AdoptionError, match=problem) as error:
+        adopted_from(tmp_path, model)
+    assert error.value.hint
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["contract.toml", "foreign.onnx"]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_graph_says_whose_network_it_is(tmp_path: Path) -> None:
     found = adopted_from(tmp_path, foreign(["batch", 1, 48, 48]))
     model = onnx.load(found.bundle.path("model.fp32.onnx"))
@@ -169,7 +238,7 @@ def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
         size_threshold=0,
     )
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(AdoptionError, match=r"weights\.bin"):
+    with pytest.raises(AdoptionError, match=r"its external data is missing: .*weights\.bin"):
         adopt(tmp_path / "foreign.onnx", write_contract(tmp_path), tmp_path / "bundle")
 
 
