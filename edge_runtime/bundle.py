@@ -31,6 +31,7 @@ from edge_runtime.errors import BundleError, BundleTamperedError
 from edge_runtime.faces.alignment import AlignmentTemplate
 from edge_runtime.features import FEATURE_LENGTHS, GIVEN, KINDS
 from edge_runtime.frames.frame import Image
+from edge_runtime.shipped import bundle_folder, shipped_bundle
 
 SCHEMA_ID = "roomtone-bundle/1"
 MANIFEST = "bundle.json"
@@ -301,17 +302,21 @@ class Bundle:
 
 def default_bundle_path() -> Path:
     """The bundle that ships with the package."""
-    return Path(__file__).parent / "bundles" / "default"
+    return shipped_bundle("default")
 
 
 def open_bundle(folder: Path) -> Bundle:
     """Opens a bundle and checks everything that can be checked without running it.
+
+    Args:
+        folder: where it lies, or the name of one that is shipped.
 
     Raises:
         BundleError: the directory or a file is missing, the schema is unknown, the manifest contradicts
             itself or its golden outputs, or an input is of a kind that this device cannot make.
         BundleTamperedError: a file is not the one whose digest the manifest records.
     """
+    folder = bundle_folder(folder)
     raw = _read_manifest(folder)
     manifest = _parsed(folder, raw)
     for file in manifest.files:

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge_runtime.config_section import Section as _Section
 from edge_runtime.room_sections import ContextSection, EpisodesSection, ZonesSection
+from edge_runtime.shipped import bundle_folder
 
 SCHEMA_VERSION = 2  # see config_migration.py
 SCHEMA_ID = f"roomtone-config/{SCHEMA_VERSION}"
@@ -173,7 +174,9 @@ class FacesSection(_Section):
 class InferenceSection(_Section):
     """The network and the engine that runs it."""
 
-    bundle: Path | None = Field(None, description="bundle directory; what the slots hold when absent")
+    bundle: Annotated[Path, AfterValidator(bundle_folder)] | None = Field(
+        None, description="bundle directory, or `small`, which is shipped; what the slots hold when absent"
+    )
     backend: Literal["auto", "onnxruntime", "openvino"] = Field("auto", description="inference engine")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
         "auto", description="numeric precision"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from edge_runtime.config import Config
 from edge_runtime.config_faults import faults_of
 from edge_runtime.errors import ConfigurationError
+from edge_runtime.shipped import bundle_folder
 
 
 def override(config: Config, changes: dict[str, dict[str, Any]]) -> Config:
@@ -45,6 +46,6 @@ def without_broker(config: Config) -> Config:
     return config.model_copy(update={"mqtt": type(config.mqtt)()})
 
 
-def absolute(path: Path | None) -> Path | None:
-    """A path of the command line is meant from the working directory."""
-    return None if path is None else path.resolve()
+def absolute_bundle(named: Path | None) -> Path | None:
+    """A path of the command line is meant from the working directory; a shipped bundle has its name alone."""
+    return None if named is None else bundle_folder(named).resolve()

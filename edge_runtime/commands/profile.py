@@ -27,7 +27,7 @@ def profile(
         str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="bundle directory; the one in force when absent")
+        Path | None, typer.Option(help="bundle directory, or `small`; the one in force when absent")
     ] = None,
     broker: Annotated[
         str | None, typer.Option(help="publish there, as this device; nothing is published when absent")
@@ -67,7 +67,7 @@ def profile(
     from rich.console import Console
 
     from edge_runtime.commands.by_hand import environment_of_service
-    from edge_runtime.commands.overrides import absolute, broker_section, override, without_broker
+    from edge_runtime.commands.overrides import absolute_bundle, broker_section, override, without_broker
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
     from edge_runtime.errors import SlowerError
@@ -81,7 +81,7 @@ def profile(
     settings = load_config(*config) if config else trial_config()
     changes: dict[str, dict[str, Any]] = {
         "camera": {"source": source, "realtime": realtime or None},
-        "inference": {"bundle": absolute(bundle)},
+        "inference": {"bundle": absolute_bundle(bundle)},
         "mqtt": broker_section(broker),
     }
     settings = override(settings, changes)

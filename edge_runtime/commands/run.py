@@ -36,7 +36,7 @@ def run(
         str | None, typer.Option(help="camera index, rtsp/http url, film, folder of images, or simulated://…")
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="bundle directory; the one in force when absent")
+        Path | None, typer.Option(help="bundle directory, or `small`; the one in force when absent")
     ] = None,
     broker: Annotated[
         str | None, typer.Option(help="mqtt://host[:port], mqtts://host[:port], or none")
@@ -57,7 +57,7 @@ def run(
     roomtone run --source lesson.mp4 --print --until-end
     roomtone run --source 0 --broker mqtt://broker.school:1883
     """
-    from edge_runtime.commands.overrides import absolute, broker_section, override, without_broker
+    from edge_runtime.commands.overrides import absolute_bundle, broker_section, override, without_broker
     from edge_runtime.config import trial_config
     from edge_runtime.config_file import load_config
     from edge_runtime.config_layers import camera_files
@@ -82,7 +82,7 @@ def run(
         read = load_config(*files) if files else trial_config()
         changes: dict[str, dict[str, Any]] = {
             "camera": {"source": source, "realtime": realtime or None},
-            "inference": {"bundle": absolute(bundle)},
+            "inference": {"bundle": absolute_bundle(bundle)},
             "mqtt": broker_section(broker),
         }
         read = override(read, changes)

@@ -16,6 +16,8 @@ Decisions where the paper is silent or wrong:
   (docs/models.md). There is no dropout behind it: that keeps the network at the majority class.
 * The backbone's fourth stage keeps its stride in `hafnet` (as in the paper); at 96×96 that leaves 3×3 places
   for the spatial units. `hafnet_half` gives the fourth stage stride 1: 6×6 places, half the channels.
+* `hafnet_small` is `hafnet_half` with 48 instead of 256 channels between the convolutions of its fourth stage, so that
+  it can start from the larger one's weights: taken out of the trained network, they cost 4 points (docs/models.md).
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class HafnetConfig:
     channels: int = 1  # grey crops, P1 §2.2(3)
     width: int = 64  # ResNet18, P5 §IV
     last_stride: int = 2  # ResNet18
+    last_inner: int = 0  # channels inside the fourth stage's blocks; 0: ResNet18's, as many as come out
     heads: int = 4  # P5 Table VI: the best of 1, 2, 4, 8
     channel_reduction: int = 16  # of the channel unit's bottleneck; the paper gives none
     affinity_weight: float = 0.1  # P5 §V Step 8 has the plain sum, of two losses that are not these
@@ -110,7 +113,9 @@ class Hafnet(nn.Module):
     def __init__(self, config: HafnetConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = ResNet18(config.channels, config.width, config.last_stride)
+        self.backbone = ResNet18(
+            config.channels, config.width, config.last_stride, last_inner=config.last_inner
+        )
         channels = self.backbone.channels_out
         self.attention = nn.ModuleList(
             nn.Sequential(SpatialUnit(channels), ChannelUnit(channels, config.channel_reduction))
@@ -218,5 +223,5 @@ def hafnet_half(num_classes: int = 7) -> HafnetConfig:
 
 
 def hafnet_small(num_classes: int = 7) -> HafnetConfig:
-    """For boards like a Raspberry Pi 4: 1.2 M parameters."""
-    return HafnetConfig(num_classes, width=20, last_stride=1)
+    """For boards like a Raspberry Pi 4: the half size with a narrow fourth stage, 1.5 M parameters."""
+    return HafnetConfig(num_classes, width=32, last_stride=1, last_inner=48)

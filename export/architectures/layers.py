@@ -33,15 +33,17 @@ class BasicBlock(nn.Module):
     Args:
         channels_in, channels_out, stride: of the block.
         unit: made for the channels of the branch, and applied to it before the addition: attention or shrinkage.
+        inner: channels between the two convolutions; 0: as many as come out.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, stride: int = 1, unit: Unit = nn.Identity
+        self, channels_in: int, channels_out: int, stride: int = 1, unit: Unit = nn.Identity, inner: int = 0
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        inner = inner or channels_out
+        self.conv1 = nn.Conv2d(channels_in, inner, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, channels_out, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels_out)
         self.unit = unit(channels_out)
         self.shortcut: nn.Module = nn.Identity()
@@ -65,10 +67,17 @@ class ResNet18(nn.Sequential):
         last_stride: stride of the fourth stage; 1 keeps twice the resolution for attention that looks at
             places.
         unit: of every block.
+        last_inner: channels between the convolutions of the fourth stage, which holds three quarters of all weights;
+            0: as many as come out.
     """
 
     def __init__(
-        self, channels: int = 1, width: int = 64, last_stride: int = 2, unit: Unit = nn.Identity
+        self,
+        channels: int = 1,
+        width: int = 64,
+        last_stride: int = 2,
+        unit: Unit = nn.Identity,
+        last_inner: int = 0,
     ) -> None:
         stem = [
             nn.Conv2d(channels, width, 7, 2, 3, bias=False),
@@ -78,10 +87,10 @@ class ResNet18(nn.Sequential):
         ]
         stages: list[nn.Module] = []
         previous = width
-        for factor, stride in ((1, 1), (2, 2), (4, 2), (8, last_stride)):
+        for factor, stride, inner in ((1, 1, 0), (2, 2, 0), (4, 2, 0), (8, last_stride, last_inner)):
             stages += [
-                BasicBlock(previous, factor * width, stride, unit),
-                BasicBlock(factor * width, factor * width, unit=unit),
+                BasicBlock(previous, factor * width, stride, unit, inner),
+                BasicBlock(factor * width, factor * width, 1, unit, inner),
             ]
             previous = factor * width
         super().__init__(*stem, *stages)

@@ -5,12 +5,14 @@ Such a norm starts with the statistics of its input, measured on training crops,
 undo them: the network is then the bundle's own function, and trains as one that was never folded.
 
 A checkpoint may have been trained for another number of classes: what its layers know of faces is kept, and the part
-that names the classes starts anew.
+that names the classes starts anew. It may be of a network whose blocks are wider inside: their strongest channels are
+kept (Li et al. 2017 §3.1), and what comes out of a block has the same places as before.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import onnx
 import torch
@@ -18,9 +20,11 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from edge_runtime.bundle import open_bundle
+from export.architectures.layers import BasicBlock
 from export.checkpoints import Checkpoint, load_checkpoint, load_weights
 
 _PREFIX = "network."  # of the deployed form, before the names of the network itself
+_NORM_PARTS: Final = ("weight", "bias", "running_mean", "running_var")
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
@@ -42,20 +46,15 @@ def start_from(network: nn.Module, source: Path, examples: list[Tensor], num_cla
     """
     if not source.is_dir():
         checkpoint = load_checkpoint(source)
-        before = len(checkpoint.facts.get("labels", ())) or num_classes
-        if before == num_classes:
-            load_weights(network, checkpoint, source)
-            return source.name
-        own = {name: tensor for name, tensor in network.state_dict().items() if len(tensor.shape) > 0}
-        anew = {
-            name: own[name]
-            for name, tensor in checkpoint.weights.items()
-            if name in own
-            and tensor.shape != own[name].shape
-            and tensor.shape == (before, *own[name].shape[1:])
-        }
-        load_weights(network, Checkpoint({**checkpoint.weights, **anew}, {}), source)
-        return f"{source.name}, of {before} classes: {', '.join(anew)} anew"
+        narrowed = _narrowed(network, checkpoint.weights)
+        anew = _head(network, checkpoint, num_classes)
+        load_weights(network, Checkpoint({**checkpoint.weights, **narrowed, **anew}, {}), source)
+        told = [source.name]
+        if narrowed:
+            told.append(f"the strongest channels of {sum('conv1' in name for name in narrowed)} blocks")
+        if anew:
+            told.append(f"another set of classes: {', '.join(anew)} anew")
+        return "; ".join(told)
     bundle = open_bundle(source)
     file = bundle.path(bundle.manifest.variants[0].file)
     stored = {
@@ -64,6 +63,38 @@ def start_from(network: nn.Module, source: Path, examples: list[Tensor], num_cla
     }
     _unfold(network, stored, examples, file)
     return f"{bundle.manifest.name} {bundle.manifest.version} {bundle.digest[:16]}"
+
+
+def _head(network: nn.Module, checkpoint: Checkpoint, num_classes: int) -> dict[str, Tensor]:
+    """The network's own tensors where the checkpoint has a row for each of another number of classes."""
+    before, own = len(checkpoint.facts.get("labels", ())), network.state_dict()
+    return {
+        name: own[name]
+        for name, tensor in checkpoint.weights.items()
+        if before != num_classes
+        and name in own
+        and tensor.ndim > 0
+        and tensor.shape == (before, *own[name].shape[1:])
+        and own[name].shape[0] == num_classes
+    }
+
+
+def _narrowed(network: nn.Module, wide: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors inside the blocks that are wider in the checkpoint, cut to their strongest channels."""
+    cut: dict[str, Tensor] = {}
+    for prefix, block in network.named_modules():
+        inner = f"{prefix}.norm1.weight"
+        if not isinstance(block, BasicBlock) or inner not in wide:
+            continue
+        count, second = block.norm1.num_features, wide[f"{prefix}.conv2.weight"]
+        if len(wide[inner]) <= count or second.shape[1] != len(wide[inner]):
+            continue
+        strength = wide[inner].abs() * second.square().sum(dim=(0, 2, 3)).sqrt()
+        kept = strength.topk(count).indices.sort().values
+        names = ["conv1.weight", *(f"norm1.{part}" for part in _NORM_PARTS)]
+        cut |= {f"{prefix}.{name}": wide[f"{prefix}.{name}"][kept] for name in names}
+        cut[f"{prefix}.conv2.weight"] = second[:, kept]
+    return cut
 
 
 @torch.no_grad()

@@ -28,8 +28,9 @@ from export.training.recipe import Recipe
 from export.training.trainer import Trainer
 
 SIZE_PX, BATCH = 48, 256
-SMALL: dict[str, int | float | str] = {"width": 20}  # of P4's networks; hafnet_small's too
-PLAIN: dict[str, int | float | str] = {"affinity_weight": 0, "partition_weight": 0}
+SMALL: dict[str, int | float | str] = {"width": 20}  # of P4's networks
+HEADS: dict[str, int | float | str] = {"width": 20, "last_stride": 1}  # of P5's
+PLAIN = HEADS | {"affinity_weight": 0, "partition_weight": 0}
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ ROWS = (
     Row("resnet18", "P4 Table 7: ResNet18", "resnet18", SMALL, 79.95),
     Row("se_resnet18", "P4 Table 7: SE-ResNet18", "se_resnet18", SMALL, 82.57),
     Row("drsn18", "P4 Table 7: DRSN18", "drsn18", SMALL, 84.12),
-    Row("cross_entropy", "P5 §6.2: cross-entropy", "hafnet_small", PLAIN, 88.17),
-    Row("centre", "P5 §6.2: centre loss", "hafnet_small", PLAIN | {"centre_weight": 0.003}, 88.91),
-    Row("affinity", "P5 §6.2: affinity loss", "hafnet_small", {"partition_weight": 0}, 89.70),
-    Row("heads_4", "P5: affinity and partition loss, 4 heads", "hafnet_small", {}, 89.70),
-    Row("heads_1", "P5 §6.2: 1 head", "hafnet_small", {"heads": 1}),
-    Row("heads_2", "P5 §6.2: 2 heads", "hafnet_small", {"heads": 2}),
-    Row("heads_8", "P5 §6.2: 8 heads", "hafnet_small", {"heads": 8}),
+    Row("cross_entropy", "P5 §6.2: cross-entropy", "hafnet", PLAIN, 88.17),
+    Row("centre", "P5 §6.2: centre loss", "hafnet", PLAIN | {"centre_weight": 0.003}, 88.91),
+    Row("affinity", "P5 §6.2: affinity loss", "hafnet", HEADS | {"partition_weight": 0}, 89.70),
+    Row("heads_4", "P5: affinity and partition loss, 4 heads", "hafnet", HEADS, 89.70),
+    Row("heads_1", "P5 §6.2: 1 head", "hafnet", HEADS | {"heads": 1}),
+    Row("heads_2", "P5 §6.2: 2 heads", "hafnet", HEADS | {"heads": 2}),
+    Row("heads_8", "P5 §6.2: 8 heads", "hafnet", HEADS | {"heads": 8}),
 )
 
 

@@ -7,6 +7,7 @@ from export_parts import TINY, drawn_faces, make_network
 
 from edge_runtime.bundle import open_bundle
 from edge_runtime.faces.alignment import LOOSE_TEMPLATE
+from edge_runtime.faces.labelled import FER_LABELS
 from edge_runtime.faces.precut import align_precut
 from export.architectures.hafnet import HafnetConfig
 from export.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
@@ -87,10 +88,31 @@ def test_a_checkpoint_of_other_classes_lends_all_but_its_head(
     with torch.no_grad():
         network.backbone[0].weight.zero_()
     told = start_from(network, checkpoint, examples, 8)
-    assert told.startswith("checkpoint.safetensors, of 7 classes: ")
+    assert told.startswith("checkpoint.safetensors; another set of classes: ")
     for name, tensor in network.state_dict().items():
         is_of_classes = name.startswith(("classifier.", "norm.")) and tensor.ndim > 0
         torch.testing.assert_close(tensor, head[name] if is_of_classes else weights[name])
+
+
+def test_blocks_that_are_narrower_inside_keep_their_strongest_channels(
+    tmp_path: Path, examples: list[torch.Tensor]
+) -> None:
+    wide = make_network()
+    torch.manual_seed(4)
+    weak = torch.randperm(64)[
+        :48
+    ]  # of 64 inside the fourth stage: set to nothing, so that nothing is lost without them
+    with torch.no_grad():
+        for block in list(wide.backbone)[-2:]:
+            block.norm1.weight[weak] = 0.0
+            block.norm1.bias[weak] = 0.0
+    save_checkpoint(tmp_path / "wide.safetensors", dict(wide.state_dict()), {"labels": list(FER_LABELS)})
+    narrow = HafnetConfig(7, width=8, heads=2, last_inner=16).network()
+    told = start_from(narrow, tmp_path / "wide.safetensors", examples, 7)
+    assert told == "wide.safetensors; the strongest channels of 2 blocks"
+    with torch.no_grad():
+        expected, found = (network.eval()(*examples).logits for network in (wide, narrow))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_another_network_is_refused_whatever_its_classes(
