@@ -135,7 +135,8 @@ def evaluate_command(
     if through is not None:
         typer.echo(
             f"whole path: {through.found} of {through.faces} pasted faces found ({through.recall:.1%}); on these "
-            f"{through.through.accuracy:.1%} right, cut directly {through.direct.accuracy:.1%}: "
+            f"{through.through.accuracy:.1%} right, cut out of the frame by the pupils of the cut "
+            f"{through.pasted.accuracy:.1%}, cut directly {through.direct.accuracy:.1%}: "
             f"{through.points_lost:+.1f} points lost"
         )
     for file in result.unreadable[:_LISTED]:

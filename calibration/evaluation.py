@@ -15,6 +15,7 @@ import numpy as np
 from calibration.metrics import Labels, Metrics, measure
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
 from edge_runtime.faces.locating import locate_all
 from edge_runtime.faces.precut import PrecutLocator, align_precut
@@ -40,6 +41,7 @@ class PreparedFaces:
     Attributes:
         data: file and split, for reports.
         images: (N, H, W) uint8, as cut by the set's makers.
+        pupils_xy: (N, 2, 2) float32 in pixels of the images, found or by the stated fallback.
         crops: (N, size, size) uint8, N ≥ 1.
         labels: (N,) int64, in the order of the bundle's labels.
         left_out: reason → images that were dropped.
@@ -49,6 +51,7 @@ class PreparedFaces:
 
     data: str
     images: Image
+    pupils_xy: FloatArray
     crops: Image
     labels: Labels
     left_out: dict[str, int]
@@ -126,6 +129,7 @@ def prepare(
         if labelling == "fer"
         else f"{data.name}, {split} split, {labelling} labels",
         faces.images,
+        located.pupils_xy,
         align_precut(faces.images, located, bundle.manifest.alignment.template()),
         order[faces.labels],
         left_out,

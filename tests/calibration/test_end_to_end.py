@@ -7,7 +7,7 @@ from calibration_parts import FacesFile
 from typer.testing import CliRunner
 
 from calibration.cli import evaluate_app
-from calibration.end_to_end import end_to_end, matches, paste
+from calibration.end_to_end import end_to_end, matches, paste, pasted_pupils
 from calibration.evaluation import prepare
 from edge_runtime.bundle import Bundle, default_bundle_path, open_bundle
 from edge_runtime.config import InferenceSection
@@ -22,6 +22,23 @@ def test_faces_are_pasted_whole_and_apart(rng: np.random.Generator) -> None:
     for value, (left, top, right, bottom) in zip(range(150, 156), boxes.astype(int), strict=True):
         assert 60 <= right - left <= 120
         assert (picture[top:bottom, left:right] == value).all()
+
+
+def test_pupils_are_pasted_with_their_faces(rng: np.random.Generator) -> None:
+    images = np.zeros((6, 48, 48), np.uint8)
+    images[:, 20:22, 12:14] = images[:, 20:22, 30:32] = (
+        255  # two dots, their middles at (12.5, 20.5), (30.5, 20.5)
+    )
+    picture, boxes = paste(images, rng)
+    pupils = pasted_pupils(
+        np.tile(np.array([[[12.5, 20.5], [30.5, 20.5]]], np.float32), (6, 1, 1)), boxes, 48
+    )
+    for (left, top, right, bottom), pair in zip(boxes.astype(int), pupils, strict=True):
+        for half, expected in enumerate(pair):
+            middle = (left + right) // 2
+            columns = slice(left, middle) if half == 0 else slice(middle, right)
+            lit = np.argwhere(picture[top:bottom, columns, 0] > 127).mean(axis=0)
+            np.testing.assert_allclose(lit[::-1] + np.array([columns.start, top]), expected, atol=0.6)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +64,8 @@ def test_drawn_faces_are_found_and_read_as_directly(
     result = end_to_end(bundle, choice, prepare(faces_file.path, "public", bundle))
     assert result.faces == 84
     assert result.recall > 0.8
-    assert result.direct.images == result.through.images == result.found
+    assert result.direct.images == result.pasted.images == result.through.images == result.found
+    assert abs(result.direct.accuracy - result.pasted.accuracy) < 0.15
     assert abs(result.points_lost) < 15  # 84 faces and a network of pooled pixels: only that it is no chance
 
 
