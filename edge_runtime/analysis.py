@@ -134,6 +134,11 @@ class RoomAnalysis:
         self._classify_beat.change(self._reader.stride_s or 1 / rates.classify_hz)
         self.finder.set_rates(rates)
 
+    def set_phase(self, phase: float) -> None:
+        """Where its scans and classifications lie among those of other cameras; see `Beat.phase`."""
+        self._classify_beat.phase = phase
+        self.finder.set_phase(phase)
+
     def process(self, frame: Frame, activity: Activity | None = None) -> RoomWindow | None:
         """Analyses a frame.
 

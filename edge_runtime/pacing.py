@@ -30,10 +30,12 @@ class Beat:
     Attributes:
         interval_s: between two strikes.
         due_s: time of the next one.
+        phase: how much of the interval lies between the first strike and the second, (0, 1].
     """
 
     interval_s: float
     due_s: float = float("-inf")
+    phase: float = 1.0
 
     def is_due(self, now_s: float) -> bool:
         """Whether the next look strikes."""
@@ -43,8 +45,11 @@ class Beat:
         """Whether it is due; if so, the next one is set."""
         if not self.is_due(now_s):
             return False
-        is_on_time = now_s - self.due_s < self.interval_s
-        self.due_s = (self.due_s if is_on_time else now_s) + self.interval_s
+        if self.due_s == float("-inf"):
+            self.due_s = now_s + self.phase * self.interval_s
+        else:
+            is_on_time = now_s - self.due_s < self.interval_s
+            self.due_s = (self.due_s if is_on_time else now_s) + self.interval_s
         return True
 
     def change(self, interval_s: float) -> None:

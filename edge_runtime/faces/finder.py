@@ -140,6 +140,10 @@ class FaceFinder:
         self._follow_beat.change(1 / rates.follow_hz)
         self._tracker.lose_after_s = self._patience_s(0.0)
 
+    def set_phase(self, phase: float) -> None:
+        """Where its scans lie among those of other cameras; see `Beat.phase`."""
+        self._scan_beat.phase = phase
+
     def _patience_s(self, scan_age_s: float) -> float:
         """How long a track lives without a scan that confirms it; longer where scans are slow or slowed down."""
         return max(self.settings.lose_after_s, 2 * max(scan_age_s, self._slowed_s))

@@ -59,3 +59,13 @@ def test_another_rate_counts_from_the_last_strike(interval_s, struck):
         if now_s == 1.0:
             beat.change(interval_s)
     assert found == struck
+
+
+@pytest.mark.parametrize(
+    ("phase", "struck"), [(1.0, [0, 4, 8, 12]), (0.5, [0, 2, 6, 10, 14]), (0.25, [0, 1, 5, 9, 13])]
+)
+def test_a_phase_shifts_all_strikes_but_the_first_also_after_a_reset(phase, struck):
+    beat = Beat(0.4, phase=phase)
+    for begin_s in (0.0, 100.0):
+        assert [tenth for tenth in range(16) if beat.strikes(begin_s + tenth / 10)] == struck
+        beat.reset()
