@@ -22,6 +22,7 @@ from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
 from export.landmark_cli import export_landmarks_command, hush_graph_passes, train_landmarks
 from export.sequence_cli import TrainGroup, train_sequence
+from export.stargan_cli import train_stargan
 from export.training.augmentation import Augmentation
 from export.training.options import changes_of
 from export.training.recipe import Recipe
@@ -480,4 +481,5 @@ def _export_facts(result: ExportResult) -> dict[str, Any]:
 
 train_app.command("landmarks")(train_landmarks)
 train_app.command("sequence")(train_sequence)
+train_app.command("stargan")(train_stargan)
 export_app.command("landmarks")(export_landmarks_command)

@@ -72,6 +72,12 @@ def train_sequence(
     ] = _DEFAULT.real_share,
     simulated: Annotated[int, typer.Option(min=7, help="simulated clips")] = _DEFAULT.simulated,
     grown: Annotated[int, typer.Option(min=7, help="clips grown from photographs")] = _DEFAULT.grown,
+    stargan: Annotated[
+        Path | None, typer.Option(help="checkpoint of `roomtone train stargan`, to augment photographs")
+    ] = None,
+    made: Annotated[
+        int, typer.Option(min=1, help="photographs that --stargan gives another expression")
+    ] = 7000,
     stride: Annotated[float, typer.Option(min=0.02, help="seconds between frames")] = _DEFAULT.stride_s,
     learning_rate: Annotated[float, typer.Option(min=0)] = _DEFAULT.learning_rate,
     weight_decay: Annotated[float, typer.Option(min=0)] = _DEFAULT.weight_decay,
@@ -104,6 +110,7 @@ def train_sequence(
         real_share=real_share,
         simulated=simulated,
         grown=grown,
+        made=0 if stargan is None else made,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         label_smoothing=label_smoothing,
@@ -115,7 +122,9 @@ def train_sequence(
     ).frames  # refused before any work is done for it
     with work_progress() as progress:
         on_progress = told(progress)
-        training, choosing, names = made_sets(recipe, frames, data, clips or out / "clips", on_progress)
+        training, choosing, names = made_sets(
+            recipe, frames, data, clips or out / "clips", on_progress, stargan
+        )
         trainer = SequenceTrainer(recipe, training, choosing, out, names, minutes)
         task = progress.add_task("training", total=100, note="")
 

@@ -30,6 +30,7 @@ class SequenceRecipe:
         real_share: of grown clips and photographs among all, 0 to 1; the others are simulated.
         simulated: clips of the simulated classroom.
         grown: clips grown from photographs.
+        made: photographs that StarGAN gives another expression, beside the photographs themselves (P3 §4).
         votes_blend: share of the raters' votes in what a photograph teaches, 0 to 1, where there are votes.
         unknown_share: of the clips whose landmarks are known, how many do not show them, 0 to 1.
         learning_rate: peak of the schedule (linear warm-up over half an epoch, then half a cosine down to zero).
@@ -56,6 +57,7 @@ class SequenceRecipe:
     real_share: float = 0.6
     simulated: int = 2800
     grown: int = 4200
+    made: int = 0
     votes_blend: float = 0.5
     unknown_share: float = 0.3
     learning_rate: float = 2e-3

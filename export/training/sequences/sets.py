@@ -14,10 +14,11 @@ from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS, load_labelled
 from edge_runtime.frames.simulation.controls import EXPRESSIONS
 from export.training.datasets import TrainingFaces, locate
 from export.training.sequences.batches import TrainingClips
-from export.training.sequences.clips import Clips, load_clips, save_clips
+from export.training.sequences.clips import Clips, load_clips, save_clips, stacked
 from export.training.sequences.grown import grown_clips, stills
 from export.training.sequences.recipe import SequenceRecipe
 from export.training.sequences.simulated import simulated_clips
+from export.training.stargan_trainer import translated_stills
 
 CHOOSING: Final = 210  # clips of each set that accuracy is watched on
 # Of the people in a set; those of one set are in no other.
@@ -32,6 +33,7 @@ def made_sets(
     data: Path | None,
     folder: Path,
     on_progress: OnProgress = lambda name, done, total: None,
+    stargan: Path | None = None,
 ) -> tuple[TrainingClips, tuple[Clips, ...], tuple[str, ...]]:
     """Makes the sets of a run, or reads them where they were made before.
 
@@ -41,12 +43,14 @@ def made_sets(
         data: labelled photographs; None: simulated clips alone.
         folder: for the sets; several runs may share it.
         on_progress: called with (what is made, done, in all).
+        stargan: checkpoint of what makes the recipe's `made` faces.
 
     Returns:
         What to learn from, what to choose on, and the names of the classes.
 
     Raises:
         ConfigurationError: the photographs cannot be read, have no neutral faces, or a class that cannot be simulated.
+        CheckpointError: StarGAN's cannot be read, or knows other classes.
     """
     if data is None:
         names: tuple[str, ...] = FER_LABELS
@@ -63,6 +67,9 @@ def made_sets(
         faces = locate(splits[split], folder / "located", _named(on_progress, f"pupils, {split}"))
         shares = label_shares(faces, names, recipe.votes_blend if split == "training" else 0.0)
         photographs[split] = stills(faces, shares, names)
+        if stargan is not None and split == "training":
+            made = translated_stills(stargan, faces, names, recipe.made, recipe.seed)
+            photographs[split] = stacked([photographs[split], made])
 
         def grow(
             faces: TrainingFaces = faces, shares: FloatArray = shares, count: int = count, split: str = split
