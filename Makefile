@@ -25,6 +25,9 @@ check: $(VENV)/.dev  ## style, types, and who may import whom
 bench: $(VENV)/.dev  ## the loop against plain loops and the floor, ratios of one run: BENCH='--rounds 5 --plot docs/benchmarks.png'
 	$(BIN)/python tests/bench/loop.py $(BENCH)
 
+bench-agreement: $(VENV)/.dev  ## why classes differ from the plain loop's, one cause at a time: AGREEMENT='--plain-frames 50'
+	$(BIN)/python tests/bench/agreement.py $(AGREEMENT)
+
 bench-cameras: $(VENV)/.dev  ## 1, 2 and 4 cameras with 22 faces each on this board, against real time: CAMERAS='--seconds 60'
 	$(BIN)/python tests/bench/cameras.py $(CAMERAS)
 
