@@ -4,8 +4,10 @@
                 1 is real time
     live        the films at their own pace for a while: the rates that the board held, frames that found no time,
                 latency, and how equal the shares of the cameras are
+    network     with --http: the same from network cameras, motion JPEG over HTTP, each read by a process of its own;
+                what the server takes is not counted, what those processes take is
 
-Both are the agents of `roomtone run`, but for the broker. The film is decoded in the same process, once for each
+All are the agents of `roomtone run`, but for the broker. The film is decoded in the same process, once for each
 camera: that is part of what is measured, as it would be with network cameras.
 """
 
@@ -13,12 +15,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import threading
 import time
 from pathlib import Path
 
 import cv2
+from http_camera import serving
 from loop import frames_of
 from loops import Score, plain_loop
 
@@ -33,7 +37,7 @@ from edge_runtime.inference.shared_engine import BatchCounters
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
 
 
-def configurations(film: Path, count: int, *, realtime: bool) -> list[Config]:
+def configurations(film: Path | str, count: int, *, realtime: bool) -> list[Config]:
     """Of so many rooms."""
     return [
         Config.model_validate(
@@ -49,10 +53,11 @@ def configurations(film: Path, count: int, *, realtime: bool) -> list[Config]:
 
 
 def run(
-    film: Path, count: int, seconds: float | None
+    film: Path | str, count: int, seconds: float | None
 ) -> tuple[list[RunSummary], float, float, BatchCounters]:
     """Summaries, wall time, processor time and the engine's calls; to the films' ends without `seconds`."""
     configs = configurations(film, count, realtime=seconds is not None)
+    children_s = _children_s()
     with Cameras([lambda config=config: config for config in configs]) as cameras:
         (engine,) = cameras.resources.engines.in_use()
         timer = threading.Timer(seconds, cameras.stop) if seconds is not None else None
@@ -61,7 +66,13 @@ def run(
             timer.start()
         summaries = list(cameras.run(until_end=seconds is None).values())
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-    return summaries, wall_s, cpu_s, engine.counters
+    return summaries, wall_s, cpu_s + _children_s() - children_s, engine.counters
+
+
+def _children_s() -> float:
+    """Processor time of all processes that ended: those that read network cameras."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def spread(values: list[float]) -> str:
@@ -96,12 +107,13 @@ def main() -> int:
     parser.add_argument(
         "--plain-frames", type=int, default=8, help="for each number: the plain loop takes long"
     )
+    parser.add_argument("--http", action="store_true", help="network cameras, too")
     arguments = parser.parse_args()
     if not arguments.film.exists():
         print(f"no film at {arguments.film}; give one with --film", file=sys.stderr)
         return 1
     frames, length_s = film_length(arguments.film)
-    capacity, live = [], []
+    capacity, live, network = [], [], []
     for count in arguments.cameras:
         print(f"measuring {count} ...", file=sys.stderr, flush=True)
         plain_s = plain_cpu_s(arguments.film, arguments.plain_frames)
@@ -116,6 +128,10 @@ def main() -> int:
         )
         summaries, wall_s, cpu_s, _ = run(arguments.film, count, arguments.seconds)
         live.append(live_row(count, summaries, wall_s, cpu_s))
+        if arguments.http:
+            with serving(arguments.film) as address:
+                summaries, wall_s, cpu_s, _ = run(address, count, arguments.seconds)
+            network.append(live_row(count, summaries, wall_s, cpu_s))
     print(f"{read_board()}\n")
     print(
         "| cameras | × real time | processors in use | × real time, if all were | CPU s per s of a film",
@@ -131,6 +147,8 @@ def main() -> int:
     print(" | frame p95 ms | processors in use | shares apart: frames, scans, faces |")
     print("|---|---|---|---|---|---|---|---|---|")
     print("\n".join(live))
+    if network:
+        print("\nfrom network cameras\n" + "\n".join(network))
     return 0
 
 

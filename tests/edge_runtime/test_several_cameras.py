@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from agents import in_a_thread, told_at_work
 from brokers import Listener, Mosquitto, until
+from camera_fixtures import MjpegCamera
 
 from edge_runtime.cameras import Cameras
 from edge_runtime.config import Config
@@ -313,3 +314,41 @@ def test_one_source_for_several_cameras_is_a_usage_error(tmp_path: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "2 cameras cannot all be 0" in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.broker
+def test_network_cameras_share_a_board_and_each_comes_back_when_the_network_does(
+    make: Make, mosquitto: Mosquitto, mjpeg_camera: MjpegCamera
+) -> None:
+    quick = {
+        "read_timeout_s": 1.5,
+        "restart_after_s": 2.5,
+        "restart_backoff_s": 0.1,
+        "restart_backoff_max_s": 0.2,
+    }
+    rooms = [f"room-{number}" for number in range(3)]
+    configs = [
+        make(
+            room,
+            mjpeg_camera.url,
+            mqtt={"url": mosquitto.mqtt.url},
+            camera={"source": mjpeg_camera.url, **quick},
+        )
+        for room in rooms
+    ]
+    with Listener(mosquitto) as listener, at_work(*configs):
+
+        def all_are(word: str) -> bool:
+            topics = (f"roomtone/greenfield/{room}/camera-1/status/capture" for room in rooms)
+            return all(listener.last(topic) == word for topic in topics)
+
+        def windows(room: str) -> int:
+            return len(listener.payloads(f"roomtone/greenfield/{room}/camera-1/emotion"))
+
+        assert until(lambda: all_are("online") and all(windows(room) for room in rooms), 60)
+        mjpeg_camera.stop()
+        assert until(lambda: all_are("offline"), 30)
+        mjpeg_camera.start()
+        assert until(lambda: all_are("online"), 60)
+        before = {room: windows(room) for room in rooms}
+        assert until(lambda: all(windows(room) > before[room] for room in rooms), 30)
