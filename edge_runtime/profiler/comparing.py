@@ -1,13 +1,14 @@
 """Two reports of one device: what changed, and how sure that is.
 
-A run is cut into up to 40 parts. The ratio of the median parts of two runs has an interval by the bootstrap over the
-parts (Efron 1979, percentile method, 95 %), and something changed when all of it lies beyond the tolerance. Parts of
-one run know nothing of what differs from run to run, such as another program on the machine.
+A run is cut into up to 40 parts. The ratio of the median parts of two runs (of a stage the mean parts: it may be at
+work in few of them) has an interval by the bootstrap over the parts (Efron 1979, percentile method, 95 %), and
+something changed when all of it lies beyond the tolerance. Parts of one run know nothing of what differs from run to
+run, such as another program on the machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -33,7 +34,7 @@ class Change:
 
     Attributes:
         name: of the stage, or `frame to frame`.
-        before_ms, now_ms: of a frame, median of the parts.
+        before_ms, now_ms: of a frame, median of the parts; of a stage their mean.
         ratio, low, high: now / before, and its interval.
         word: what that means.
     """
@@ -95,16 +96,16 @@ def compare(
                 if key == "source":  # wherever the film lies
                     then, here = then.rpartition("/")[2], here.rpartition("/")[2]
                 if then != here:
-                    raise BaselineError(baseline, f"is of another {key}: {then!r}, here {here!r}")
+                    raise BaselineError(baseline, f"was made with {key} = {then!r}, here it is {here!r}")
         rng = np.random.default_rng(0)
-        changes = [_change(_WHOLE, before["frame_blocks_ms"], now["frame_blocks_ms"], tolerance, rng)]
+        blocks = before["frame_blocks_ms"], now["frame_blocks_ms"]
+        changes = [_change(_WHOLE, *blocks, np.median, tolerance, rng)]
         known_stages = {stage["stage"]: stage for stage in before["stages"] if not stage["is_waiting"]}
         for stage in now["stages"]:
             known = known_stages.get(stage["stage"])
             if known and max(known["wall_share"], stage["wall_share"]) >= _LEAST_SHARE:
-                changes.append(
-                    _change(stage["stage"], known["blocks_ms"], stage["blocks_ms"], tolerance, rng)
-                )
+                blocks = known["blocks_ms"], stage["blocks_ms"]
+                changes.append(_change(stage["stage"], *blocks, np.mean, tolerance, rng))
         differing = [
             f"{key}: {before['what'].get(key)} → {value}"
             for key, value in now["what"].items()
@@ -116,11 +117,16 @@ def compare(
 
 
 def _change(
-    name: str, before: Sequence[float], now: Sequence[float], tolerance: float, rng: np.random.Generator
+    name: str,
+    before: Sequence[float],
+    now: Sequence[float],
+    middle: Callable[..., Any],
+    tolerance: float,
+    rng: np.random.Generator,
 ) -> Change:
-    middle_before, middle_now = float(np.median(before)), float(np.median(now))
+    middle_before, middle_now = float(middle(before)), float(middle(now))
     draws = [
-        np.median(rng.choice(values, (_DRAWS, len(values))), axis=1)
+        middle(rng.choice(values, (_DRAWS, len(values))), axis=1)
         for values in (np.asarray(now, np.float64), np.asarray(before, np.float64))
     ]
     ratios = draws[0] / np.maximum(draws[1], 1e-6)

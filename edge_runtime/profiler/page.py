@@ -45,7 +45,7 @@ def page(run: Run, report: Report) -> str:
     parts = [
         f"<h1>{escape(what['source'])}</h1>",
         f"<p>{escape(what['bundle'])} on {what['engine']} ({escape(what['instruction_set'])}, "
-        f"{what['engine_threads']} threads); {escape(report.device['cpu'])}, {report.device['cores']} cores.<br>"
+        f"threads: {what['engine_threads']}); {escape(report.device['cpu'])}, {report.device['cores']} cores.<br>"
         f"<b>{report.fps:.1f} frames/s</b>, {report.cpu_ms_per_frame:.1f} ms of processor time a frame, "
         f"{report.faces_mean:.1f} faces a frame. The spans took {report.overhead['cpu_share']:.2%} of it.</p>",
         _section("Time line", _timeline(run)),

@@ -36,7 +36,7 @@ def show(report: Report, console: Console) -> None:
     what = report.what
     console.print(
         f"[bold]{escape(what['source'])}[/], {escape(what['bundle'])} on {what['engine']} "
-        f"({what['instruction_set']}, {what['engine_threads']} threads); {report.device['cores']} cores, "
+        f"({what['instruction_set']}, threads: {what['engine_threads']}); {report.device['cores']} cores, "
         f"{escape(report.device['cpu'])}"
     )
     if report.interrupted:
@@ -112,7 +112,7 @@ def _stages(report: Report) -> Table:
             f"{row.wall_share:.1%}",
             f"{row.cpu_share:.1%}",
         )
-    table.columns[1].justify = "left"
+    table.columns[1].justify, table.columns[1].no_wrap = "left", True
     table.caption = "ms; “a frame”, wall and cpu are of a stage's own time, without its parts; dim ones wait"
     table.caption_justify = "left"
     return table
