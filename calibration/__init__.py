@@ -19,10 +19,13 @@ In the order in which data flows:
     outcome.py         what came out: variants, verdicts, times
     quantization.py    all of that → variants that are right, in the order of their speed
     assembly.py        the whole of `roomtone calibrate`
+    landmark_quality.py   marked faces through the landmark network → errors of points and pupils
+    landmarks.py       INT8 of it, with a guard on points
+    landmark_picture.py   its points on faces
     figures.py         confusion, accuracy against latency, sensitivity, reliability
     report.py          the report as a page
     tables.py          what was found, on the terminal
-    cli.py             `roomtone evaluate`, `roomtone calibrate`
+    cli.py             `roomtone evaluate`, `roomtone calibrate`; `landmark_cli.py` has those of landmarks
 
     bundle = open_bundle(folder)
     choice = open_engine(bundle, InferenceSection())

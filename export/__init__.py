@@ -20,11 +20,12 @@ In the order in which data flows:
     taxonomy.py      polarity, valence, arousal and reading of each class
     provenance.py    data, recipe, tools, commit
     pipeline.py      the steps above, one after the other                          → bundle
+    landmarks.py     the same steps for the landmark network
     adopt.py         somebody else's ONNX network → bundle, by
         foreign.py         reading it, held against its contract
         foreign_graph.py   the contract as part of its graph
         foreign_parity.py  original → ONNX Runtime → OpenVINO
-    cli.py           `roomtone train`, `roomtone export`, `roomtone export adopt`
+    cli.py           `roomtone train`, `roomtone export`, `roomtone export adopt`; `landmark_cli.py` has those of landmarks
 
     request = ExportRequest("hafnet_half", Path("runs/first/checkpoint.safetensors"), Path("bundles/first"))
     export_bundle(request).bundle.digest

@@ -7,11 +7,16 @@
     tracking.py    which box is whose
     finder.py      the policy that joins these                         → Faces
     pupils.py      Haar eyes, Canny, Hough circle, geometric check
+    landmarks.py   68 points and two pupils by a network               → Landmarks
+      iris.py              Canny and Hough between the lids
+      landmark_pupils.py   pupils for alignment, in the place of Haar eyes
+      pose.py              yaw, pitch and roll of the head
     alignment.py   two pupils → one upright 96×96 crop, P1 §2.2
-    quality.py     light on a face, and focus
+    quality.py     light on a face, focus, and whether it is turned away
     crops.py       readable faces → crops with quality                 → Crops
     precut.py      data sets of pre-cut faces through the same steps
     labelled.py    reading such data sets
+    marked.py      data sets of faces with their landmarks
 
 In use:
 

@@ -10,6 +10,7 @@
     speed.py                engines against each other, in turns
     tuning.py               the choice that was measured on this board
     shared_engine.py        one engine for the cameras of a board, batches across them
+    landmark_engine.py      the landmark network, on either engine
     classifier.py           crops → calibrated probabilities, in batches
 
 In use:

@@ -10,6 +10,8 @@ In the order in which data flows:
     teacher.py        soft targets from a bundle
     starting.py       first weights from a checkpoint or a bundle
     trainer.py        the loop; resumes where it was stopped
+    landmark_cuts.py      marked faces, cut as a badly sitting box would have them
+    landmark_trainer.py   the landmark network in the same loop
     progress.py       where a run stands
     curves.py         the learning curve as a picture
 """
