@@ -25,7 +25,7 @@ In the order in which data flows:
         foreign.py         reading it, held against its contract
         foreign_graph.py   the contract as part of its graph
         foreign_parity.py  original → ONNX Runtime → OpenVINO
-    cli.py           `roomtone train`, `roomtone export`, `roomtone export adopt`; `landmark_cli.py` has those of landmarks
+    cli.py, landmark_cli.py   `roomtone train`, `roomtone export`, `roomtone export adopt`; those of landmarks
 
     request = ExportRequest("hafnet_half", Path("runs/first/checkpoint.safetensors"), Path("bundles/first"))
     export_bundle(request).bundle.digest
