@@ -101,6 +101,11 @@ def _show(found: LandmarkEvaluation, title: str) -> None:
         f"{error.high:.4f}), {found.faces} faces of {found.persons} persons; {found.given_up:.1%} given up; "
         f"the detector found {found.boxes_found:.1%} by itself"
     )
+    typer.echo(
+        f"displaced against the marks by {found.displacement[0]:+.4f}, {found.displacement[1]:+.4f} (x, y) on average; "
+        f"without that the error is {found.error_without.mean:.4f} ({found.error_without.low:.4f} to "
+        f"{found.error_without.high:.4f})"
+    )
     typer.echo(", ".join(f"{name} {value:.4f}" for name, value in found.parts.items()))
     typer.echo(f"confidence against error: rank correlation {found.doubt:.2f}")
     table = Table(
@@ -108,12 +113,15 @@ def _show(found: LandmarkEvaluation, title: str) -> None:
         "found",
         "within a tenth, of all",
         "of those found",
+        "the worse one, of all",
         "median error",
         title=f"{found.frontal} faces within {FRONTAL_YAW_DEG:g}° of frontal, at least {LEAST_WIDTH_PX:g} px wide",
         box=None,
     )
     for name, row in found.pupils.items():
         table.add_row(
-            name, f"{row.found:.1%}", f"{row.within:.1%}", f"{row.within_of_found:.1%}", f"{row.median:.3f}"
+            name,
+            *(f"{share:.1%}" for share in (row.found, row.within, row.within_of_found, row.worse_within)),
+            f"{row.median:.3f}",
         )
     Console().print(table)
