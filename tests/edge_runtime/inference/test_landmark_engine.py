@@ -1,0 +1,129 @@
+"""The landmark network at work: which variant runs, where it comes from, and crops that are aligned by it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime.bundle import default_bundle_path, open_bundle
+from edge_runtime.bundle_writing import digests, write_manifest
+from edge_runtime.config import Config
+from edge_runtime.errors import BundleError, BundleInaccurateError, BundleTamperedError, EngineError
+from edge_runtime.faces.alignment import LOOSE_TEMPLATE, align
+from edge_runtime.faces.crops import CropMaker
+from edge_runtime.faces.finder import Faces
+from edge_runtime.faces.landmark_pupils import LandmarkPupils
+from edge_runtime.faces.view import FrameView
+from edge_runtime.frames.frame import Frame
+from edge_runtime.frames.simulation.appearance import Pose
+from edge_runtime.frames.simulation.controls import expression
+from edge_runtime.frames.simulation.face import render_face
+from edge_runtime.inference.landmark_engine import (
+    OnnxRuntimeRegressor,
+    OpenVinoRegressor,
+    landmark_locator,
+    open_regressor,
+    pupil_source,
+)
+from edge_runtime.landmark_bundle import (
+    embed_landmarks,
+    landmarks_of,
+    open_landmarks,
+    packaged_landmarks_path,
+)
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    return open_landmarks(packaged_landmarks_path())
+
+
+def test_the_best_variant_that_is_right_here_runs(packaged):
+    _, variant = open_regressor(packaged)
+    assert variant == packaged.manifest.variants[0]
+
+
+def test_a_variant_that_is_wrong_here_is_passed_over(packaged):
+    strict = replace(packaged.golden, tolerances=packaged.golden.tolerances | {"int8": 0.0})
+    _, variant = open_regressor(replace(packaged, golden=strict))
+    assert variant.precision == "fp32"
+
+
+def test_where_none_is_right_the_best_ones_fault_is_told(packaged):
+    strict = replace(packaged.golden, tolerances=dict.fromkeys(packaged.golden.tolerances, 0.0))
+    with pytest.raises(BundleInaccurateError, match="golden points"):
+        open_regressor(replace(packaged, golden=strict))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [OnnxRuntimeRegressor, lambda file: OpenVinoRegressor(file, "fp32")],
+    ids=["onnxruntime", "openvino"],
+)
+def test_a_file_that_is_no_network_and_crops_of_another_size_are_errors_in_words(make, packaged, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no network")
+    with pytest.raises(EngineError, match="cannot load"):
+        make(tmp_path / "model.onnx")
+    with pytest.raises(EngineError, match="failed on"):
+        make(packaged.path("model.fp32.onnx")).regress(np.zeros((2, 20, 20), np.uint8))
+
+
+def test_haar_eyes_open_no_network_and_landmarks_do():
+    assert pupil_source(Config()) is None
+    assert isinstance(pupil_source(Config(faces={"pupils": "landmarks"})), LandmarkPupils)
+
+
+def test_a_tilted_face_is_cut_upright_by_its_landmarks():
+    face = render_face(expression("happy"), Pose(roll_deg=18), size_px=200)
+    view = FrameView(Frame(face.image_bgr, 0.0))
+    maker = CropMaker(LOOSE_TEMPLATE, 32, pupils=pupil_source(Config(faces={"pupils": "landmarks"})))
+    crops = maker.make(view, Faces(np.array([1]), face.truth.box_xyxy[None], np.zeros(1)))
+    assert crops.pupils_found.tolist() == [True]
+    truth = align(view.grey, face.truth.pupils_xy[None], LOOSE_TEMPLATE)
+    assert np.corrcoef(crops.images.ravel(), truth.ravel())[0, 1] > 0.9
+
+
+def test_data_sets_are_cut_by_the_same_landmarks():
+    face = render_face(expression("neutral"), size_px=96, face_px=85)
+    grey = cv2.cvtColor(face.image_bgr, cv2.COLOR_BGR2GRAY)
+    located = landmark_locator()(grey[None])
+    assert located.pupils_found.tolist() == [True]
+    apart = np.linalg.norm(face.truth.pupils_xy[1] - face.truth.pupils_xy[0])
+    assert np.abs(located.pupils_xy[0] - face.truth.pupils_xy).max() < 0.12 * apart
+
+
+@pytest.fixture
+def bundle_with_landmarks(tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(default_bundle_path(), folder)
+    manifest = open_bundle(folder).manifest
+    inside = embed_landmarks(packaged_landmarks_path(), folder)
+    write_manifest(folder, manifest.model_copy(update={"landmarks": inside, "files": digests(folder)}))
+    return folder
+
+
+def test_a_bundle_may_bring_its_own_landmark_network(bundle_with_landmarks, packaged):
+    bundle = open_bundle(bundle_with_landmarks)
+    assert landmarks_of(bundle) == bundle_with_landmarks / "landmarks"
+    assert open_landmarks(landmarks_of(bundle)).manifest == packaged.manifest
+    assert landmarks_of(open_bundle(default_bundle_path())) == packaged_landmarks_path()
+
+
+def test_the_bundles_digests_are_of_its_landmark_network_too(bundle_with_landmarks):
+    file = bundle_with_landmarks / "landmarks" / "landmarks.json"
+    file.write_text(file.read_text().replace("0.1.0", "0.1.1"))
+    with pytest.raises(BundleTamperedError, match=r"landmarks/landmarks\.json"):
+        open_bundle(bundle_with_landmarks)
+
+
+def test_a_bundle_that_names_landmarks_without_a_digest_contradicts_itself(tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(default_bundle_path(), folder)
+    manifest = open_bundle(folder).manifest
+    write_manifest(folder, manifest.model_copy(update={"landmarks": "landmarks"}))
+    with pytest.raises(BundleError, match="has no digest"):
+        open_bundle(folder)
