@@ -268,6 +268,12 @@ def film(
         Path | None, typer.Option(help="PNG for probabilities, valence and arousal over time")
     ] = None,
     against: Annotated[Path | None, typer.Option(help="bundle of single images, on the same crops")] = None,
+    stride: Annotated[
+        float | None, typer.Option(min=0.02, help="seconds between readings; as in training when absent")
+    ] = None,
+    fills: Annotated[
+        bool, typer.Option("--fill", help="begin at once: the oldest frame stands for those that are missing")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
 ) -> None:
     r"""What networks of sequences say of a film, and when they change their mind.
@@ -280,8 +286,8 @@ def film(
 
     networks = [load_trained(path) for path in checkpoints]
     names = networks[0].label_names
-    times, crops, tracks = film_crops(source, networks[0])
-    courses = [sequence_course(network, times, crops, tracks) for network in networks]
+    times, crops, tracks = film_crops(source, networks[0], stride)
+    courses = [sequence_course(network, times, crops, tracks, fills=fills) for network in networks]
     if against is not None:
         courses.append(single_course(against, names, times, crops))
     if plot is not None:

@@ -64,9 +64,14 @@ class Course:
 
 
 def film_crops(
-    film: Path, trained: TrainedSequence
+    film: Path, trained: TrainedSequence, stride_s: float | None = None
 ) -> tuple[npt.NDArray[np.float64], Image, npt.NDArray[np.int64]]:
     """Crops of the largest face, one each stride.
+
+    Args:
+        film: any that FFmpeg reads.
+        trained: whose template and stride they are cut by.
+        stride_s: another stride, for a film that is shorter than M frames of the usual one.
 
     Returns:
         (T,) seconds; (T, size, size) uint8; (T,) which track it is.
@@ -75,7 +80,7 @@ def film_crops(
         SourceUnavailableError: the film cannot be read.
         RoomtoneError: no face is found in it.
     """
-    beat = Beat(trained.recipe.stride_s)
+    beat = Beat(trained.recipe.stride_s if stride_s is None else stride_s)
     times, crops, tracks = [], [], []
     maker = CropMaker(trained.template, _READABLE_PX)
     with Film(film, grey=True) as source, FaceFinder(FacesSection(), waits_for_scans=True) as finder:
@@ -100,9 +105,26 @@ def film_crops(
 
 
 def sequence_course(
-    trained: TrainedSequence, times_s: npt.NDArray[np.float64], crops: Image, tracks: npt.NDArray[np.int64]
+    trained: TrainedSequence,
+    times_s: npt.NDArray[np.float64],
+    crops: Image,
+    tracks: npt.NDArray[np.int64],
+    *,
+    fills: bool = False,
 ) -> Course:
-    """What it says each time that its buffer is full; landmarks are unknown."""
+    """What it says each time that its buffer is full; landmarks are unknown.
+
+    Args:
+        trained: the network.
+        times_s: (T,) of the crops.
+        crops: (T, size, size) uint8.
+        tracks: (T,) of whose face; another one begins with an empty buffer.
+        fills: until M frames are there, the oldest stands for those that are missing. A device does not do that; the
+            networks were trained on still faces too, so that what they say then is not without sense.
+
+    Raises:
+        RoomtoneError: no face is there for M frames.
+    """
     inputs = trained.config.inputs
     given = {"landmark_distances": np.zeros((len(crops), DISTANCES), np.float32)}
     arrays = make_inputs([(kind, kind) for kind in inputs], crops, trained.template, given)
@@ -113,12 +135,15 @@ def sequence_course(
         if at and tracks[at] != tracks[at - 1]:
             buffer.clear()
         buffer.append(feature)
-        if len(buffer) == trained.config.frames:
+        missing = trained.config.frames - len(buffer)
+        if fills or not missing:
             rows.append(at)
-            sequences.append(np.stack(buffer))
+            sequences.append(np.stack([*([buffer[0]] * missing), *buffer]))
     if not rows:
-        needed_s = trained.config.frames * trained.recipe.stride_s
-        raise RoomtoneError("the film shows no face for long enough", hint=f"{needed_s:g} s are needed")
+        hint = (
+            f"{trained.config.frames} readings of one face are needed; a shorter --stride gives more of them"
+        )
+        raise RoomtoneError("the film shows no face for long enough", hint=hint)
     shares, dimensions = trained.read(np.stack(sequences), places_of(trained.label_names))
     return Course(trained.recipe.architecture, times_s[rows], shares, dimensions)
 

@@ -74,6 +74,18 @@ def test_another_person_begins_with_an_empty_buffer(checkpoint: Path) -> None:
         sequence_course(trained, times, crops, np.arange(9))
 
 
+def test_a_buffer_may_be_filled_by_its_oldest_frame(checkpoint: Path) -> None:
+    trained = load_trained(checkpoint)
+    crops = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
+    times, tracks = np.arange(5.0), np.zeros(5, np.int64)
+    filled = sequence_course(trained, times, crops, tracks, fills=True)
+    usual = sequence_course(trained, times, crops, tracks)
+    assert filled.times_s.tolist() == times.tolist()
+    np.testing.assert_allclose(filled.shares[3:], usual.shares, atol=1e-5)
+    repeated = sequence_course(trained, times[:4], crops[[0, 0, 0, 1]], tracks[:4])
+    np.testing.assert_allclose(filled.shares[1], repeated.shares[0], atol=1e-5)
+
+
 def test_spells_are_what_lasts() -> None:
     labels = [6, 6, 6, 3, 6, 6, 6, 3, 3, 3, 3]  # one happy reading is no change
     course = Course("", np.arange(11.0), np.eye(7, dtype=np.float32)[labels], np.zeros((11, 2), np.float32))
