@@ -16,6 +16,7 @@ from rich.table import Table
 from edge_runtime.commands.default_command import DefaultCommandGroup
 from edge_runtime.commands.progress import work_progress
 from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.shipped import bundle_folder
 from export.training.options import changes_of
 from export.training.sequences.recipe import SequenceRecipe
 
@@ -169,7 +170,7 @@ def evaluate(
     about the newest one, and about all, averaged.
 
     \b
-    roomtone sequences evaluate runs/p1/checkpoint.safetensors runs/p3/checkpoint.safetensors --against bundles/default
+    roomtone sequences evaluate runs/p1/checkpoint.safetensors runs/p3/checkpoint.safetensors --against default
     """
     from export.training.sequences.checkpoints import load_trained
     from export.training.sequences.measuring import measure_sequences, measure_single_images
@@ -186,7 +187,7 @@ def evaluate(
         if against is not None:
             wishes = (count, first.label_names, first.config.frames, first.recipe.stride_s, HELD_OUT)
             held_out = simulated(*wishes, clips, told(progress))
-            rows += measure_single_images(against, held_out, first.label_names)
+            rows += measure_single_images(bundle_folder(against), held_out, first.label_names)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
         return
@@ -279,7 +280,7 @@ def film(
     r"""What networks of sequences say of a film, and when they change their mind.
 
     \b
-    roomtone sequences film runs/p3/checkpoint.safetensors --film smile.mp4 --plot smile.png --against bundles/default
+    roomtone sequences film runs/p3/checkpoint.safetensors --film smile.mp4 --plot smile.png --against default
     """
     from export.training.sequences.checkpoints import load_trained
     from export.training.sequences.films import film_crops, plot_courses, sequence_course, single_course
@@ -289,7 +290,7 @@ def film(
     times, crops, tracks = film_crops(source, networks[0], stride)
     courses = [sequence_course(network, times, crops, tracks, fills=fills) for network in networks]
     if against is not None:
-        courses.append(single_course(against, names, times, crops))
+        courses.append(single_course(bundle_folder(against), names, times, crops))
     if plot is not None:
         plot_courses(courses, names, source.name, plot)
     if as_json:

@@ -180,7 +180,7 @@ def plot_courses(courses: list[Course], label_names: tuple[str, ...], title: str
     bottom.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     figure.suptitle(title, fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)
 
 
 def _largest(faces: Faces) -> Faces:

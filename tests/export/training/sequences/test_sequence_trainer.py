@@ -1,5 +1,7 @@
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -10,13 +12,14 @@ from export.architectures import SEQUENCE_ARCHITECTURES
 from export.architectures.attention_fusion import AttentionFusionConfig
 from export.architectures.vit_vlad import VitVladConfig
 from export.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from export.cli import train_app
 from export.sequence_cli import SEQUENCE_NETWORKS, sequences_app
 from export.training.progress import EpochResult
 from export.training.sequences.ablation import ATTENTIONS, ablate
 from export.training.sequences.batches import TrainingClips
 from export.training.sequences.checkpoints import load_trained
 from export.training.sequences.clips import Clips
-from export.training.sequences.measuring import measure_sequences
+from export.training.sequences.measuring import concordance, f1_scores, measure_sequences
 from export.training.sequences.recipe import SequenceRecipe
 from export.training.sequences.simulated import simulated_clips
 from export.training.sequences.trainer import SequenceTrainer
@@ -154,3 +157,32 @@ def test_the_ablation_is_of_p1s_network(clips: Clips, tmp_path: Path) -> None:
     done = CliRunner().invoke(sequences_app, ["ablate", str(tmp_path / "checkpoint.safetensors")])
     assert isinstance(done.exception, ConfigurationError)
     assert "no such attentions" in str(done.exception)
+
+
+def test_the_command_line_tells_networks_of_sequences_from_others() -> None:
+    for command, option in (("vit_vlad_edge", "--still-share"), ("hafnet_edge", "--early-share")):
+        shown = CliRunner().invoke(train_app, [command, "--help"], env={"COLUMNS": "200"})
+        assert option in shown.stdout, command
+
+
+def test_the_command_measures_networks_of_sequences_beside_one_of_single_images(
+    clips: Clips, tmp_path: Path
+) -> None:
+    run(tmp_path, clips, recipe("vit_vlad_tiny", epochs=1))
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    command = ["evaluate", str(checkpoint), "--against", "default", "--count", "7", "--json"]
+    done = CliRunner().invoke(
+        sequences_app, [*command, "--clips", str(tmp_path / "clips")], catch_exceptions=False
+    )
+    found = json.loads(done.stdout)
+    assert [row["name"].partition(" ")[0] for row in found] == ["vit_vlad_tiny", "default", "default"]
+    assert [row["name"].partition(", ")[2] for row in found] == ["", "mean over the clip", "newest frame"]
+    assert all(0 <= row["macro_f1"] <= 1 for row in found)
+
+
+def test_macro_f1_and_concordance_by_hand() -> None:
+    found, true = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1])
+    # Class 0: 1 hit of 2 found and 1 there; class 1: 1 of 1 and 3; class 2: none of 1 and 0.
+    assert f1_scores(found, true, 3).tolist() == pytest.approx([2 / 3, 1 / 2, 0])
+    # As in test_vit_vlad: means 2 and 3, variances 2/3 and 8/3, covariance 4/3.
+    assert concordance(np.array([1.0, 2, 3]), np.array([1.0, 3, 5])) == pytest.approx(8 / 13)
