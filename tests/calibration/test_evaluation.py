@@ -36,6 +36,19 @@ def test_accuracy_is_what_the_matrix_gives_by_hand(
     assert result.engine.backend == backend
 
 
+def test_faces_may_be_cut_by_their_landmarks_and_each_way_has_a_cache_of_its_own(
+    bundle: Bundle, faces_file: FacesFile, tmp_path: Path
+) -> None:
+    haar, landmarks, again = (
+        prepare(faces_file.path, "public", bundle, cache=tmp_path, pupils=way)
+        for way in ("haar", "landmarks", "landmarks")
+    )
+    assert landmarks.pupils_found > haar.pupils_found
+    assert not np.array_equal(landmarks.crops, haar.crops)
+    np.testing.assert_array_equal(again.crops, landmarks.crops)
+    assert sorted(file.name.partition("-")[0] for file in tmp_path.iterdir()) == ["landmarks", "pupils"]
+
+
 def test_progress_ends_at_the_number_of_images(bundle: Bundle, choice: Choice, faces_file: FacesFile) -> None:
     seen: dict[str, tuple[int, int]] = {}
 
