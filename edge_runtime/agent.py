@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Final, Self
@@ -302,9 +302,7 @@ class Agent:
             self._clock.begin(frame.timestamp_s)
             activity = self._context.in_force(datetime.fromtimestamp(self._clock.unix_s(frame.timestamp_s)))
             self._outlet.set_context(activity)
-            with self._turns if source.is_live else nullcontext():  # a film has no time to be late in
-                window = self._analysis.process(frame, activity)
-            self._emit(window)
+            self._emit(self._analysis.process(frame, activity))
             if source.has_monotonic_clock:
                 self._spans.gauge("latency_ms", (time.monotonic() - frame.timestamp_s) * 1000)
         elif source.has_monotonic_clock:
@@ -344,7 +342,9 @@ class Agent:
             spans=self._spans,
         )
         self._analysis.finder.waits_for_scans = not self._source.is_live
-        self._analysis.set_phase(self._phase if self._source.is_live else 1.0)
+        is_live = self._source.is_live  # a film has no time to be late in
+        self._analysis.turns = self._turns if is_live else None
+        self._analysis.set_phase(self._phase if is_live else 1.0)
         self._clock = CaptureClock(is_live=self._source.has_monotonic_clock, wall=self._wall)
         self._outlet.set_enabled(True)
         if self._source.has_monotonic_clock and self.config.deployment.purpose == "simulation":

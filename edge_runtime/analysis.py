@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Self
 
@@ -34,6 +35,7 @@ from edge_runtime.room.smoothing import Smoother
 from edge_runtime.room.window import RoomWindow
 from edge_runtime.room.zoning import RoomZones, tells_teacher
 from edge_runtime.timetable import Activity
+from edge_runtime.turns import Turns
 from edge_runtime.updates.shadow import Shadow
 
 
@@ -60,6 +62,7 @@ class RoomAnalysis:
         landmarks: for a network that wants to see them; see `edge_runtime.inference.landmark_engine`.
 
     Attributes:
+        turns: at the board's cores, for frames that are worked on; None: it need not wait for any.
         shadow: a candidate that reads the same faces, to be compared; None: there is none.
     """
 
@@ -84,6 +87,7 @@ class RoomAnalysis:
         self._pupils = pupil_source(config)
         self._rates_classify_hz = config.inference.classify_rate_hz
         self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
+        self.turns: Turns | None = None
         self.shadow: Shadow | None = None
         self.use(manifest, engine, landmarks)
 
@@ -134,6 +138,10 @@ class RoomAnalysis:
         self._classify_beat.change(self._reader.stride_s or 1 / rates.classify_hz)
         self.finder.set_rates(rates)
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether a frame of this time is worked on; one between two beats only repeats the last answer."""
+        return self.finder.is_due(now_s) or self._classify_beat.is_due(now_s)
+
     def set_phase(self, phase: float) -> None:
         """Where its scans and classifications lie among those of other cameras; see `Beat.phase`."""
         self._classify_beat.phase = phase
@@ -149,7 +157,8 @@ class RoomAnalysis:
         Returns:
             The window that this frame shows to be over, if any.
         """
-        with self.spans.measure("frame"):
+        turn = self.turns if self.turns is not None and self.is_due(frame.timestamp_s) else nullcontext()
+        with self.spans.measure("frame"), turn:
             view = FrameView(frame)
             faces = self.finder.find(view)
             self.counters.frames += 1
@@ -169,7 +178,9 @@ class RoomAnalysis:
         crops = self._crops.make(view, read)
         if len(crops):
             try:
-                with self.spans.measure("infer"):
+                # Whoever waits for the engine lets the others follow their faces.
+                pause = nullcontext() if self.turns is None else self.turns.paused()
+                with self.spans.measure("infer"), pause:
                     reading = self._reader.read(view, crops)
             except EngineError as error:
                 if not self._forgives(error):

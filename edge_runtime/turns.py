@@ -8,6 +8,8 @@ equally many.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 
@@ -39,6 +41,15 @@ class Turns:
                 self._waiting.popleft().release()
             else:
                 self._free += 1
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within a turn: gives the place up for the block, and asks for one again behind it."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 def phase(number: int) -> float:

@@ -140,6 +140,10 @@ class FaceFinder:
         self._follow_beat.change(1 / rates.follow_hz)
         self._tracker.lose_after_s = self._patience_s(0.0)
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether a frame of this time is looked at; one between two follow steps is not."""
+        return self._follow_beat.is_due(now_s)
+
     def set_phase(self, phase: float) -> None:
         """Where its scans lie among those of other cameras; see `Beat.phase`."""
         self._scan_beat.phase = phase

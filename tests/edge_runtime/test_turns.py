@@ -74,5 +74,22 @@ def test_no_more_are_at_work_than_there_are_places_and_a_failure_gives_its_place
         turns.__enter__()  # all places are free again, or this would wait for ever
 
 
+def test_who_waits_for_the_engine_lets_others_work_meanwhile_and_then_has_a_turn_again() -> None:
+    turns, order = Turns(1), []
+
+    def other() -> None:
+        with turns:
+            order.append("other")
+
+    with ThreadPoolExecutor(1) as threads, turns:
+        with turns.paused():
+            threads.submit(other).result(10)
+            order.append("engine")
+        assert turns._free == 0
+        order.append("again")
+    assert order == ["other", "engine", "again"]
+    assert turns._free == 1
+
+
 def test_phases_of_any_number_of_cameras_lie_evenly() -> None:
     assert [phase(number) for number in range(8)] == [1, 1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8, 7 / 8]
