@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.alignment import FloatArray
-from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS, load_labelled
+from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS, LabelledFaces, load_labelled
 from edge_runtime.frames.simulation.controls import EXPRESSIONS
 from export.training.datasets import TrainingFaces, locate
 from export.training.sequences.batches import TrainingClips
@@ -52,40 +52,45 @@ def made_sets(
         ConfigurationError: the photographs cannot be read, have no neutral faces, or a class that cannot be simulated.
         CheckpointError: StarGAN's cannot be read, or knows other classes.
     """
-    if data is None:
-        names: tuple[str, ...] = FER_LABELS
-        training = simulated(recipe.simulated, names, frames, recipe.stride_s, TRAINING, folder, on_progress)
-        choosing = simulated(CHOOSING, names, frames, recipe.stride_s, _CHOOSING, folder, on_progress)
-        return TrainingClips(training), (choosing,), names
-    splits = {split: load_labelled(data, split) for split in ("training", "public")}
-    names = splits["training"].label_names
-    _check_names(names, data)
-    training = simulated(recipe.simulated, names, frames, recipe.stride_s, TRAINING, folder, on_progress)
-    choosing = simulated(CHOOSING, names, frames, recipe.stride_s, _CHOOSING, folder, on_progress)
-    grown, photographs = {}, {}
-    for split, count in (("training", recipe.grown), ("public", CHOOSING)):
-        faces = locate(splits[split], folder / "located", _named(on_progress, f"pupils, {split}"))
-        shares = label_shares(faces, names, recipe.votes_blend if split == "training" else 0.0)
-        photographs[split] = stills(faces, shares, names)
-        if stargan is not None and split == "training":
-            made = translated_stills(stargan, faces, names, recipe.made, recipe.seed)
-            photographs[split] = stacked([photographs[split], made])
-
-        def grow(
-            faces: TrainingFaces = faces, shares: FloatArray = shares, count: int = count, split: str = split
-        ) -> Clips:
-            report = _named(on_progress, f"grown, {split}")
-            return grown_clips(faces, shares, count, names, frames, recipe.stride_s, recipe.seed, report)
-
-        wishes = (
-            f"{count}-{len(faces.labels)}-{frames}-{recipe.stride_s:g}-{recipe.votes_blend:g}-{recipe.seed}"
-        )
-        grown[split] = _kept(folder / f"grown-{split}-{wishes}.npz", grow)
-    return (
-        TrainingClips(training, grown["training"], photographs["training"]),
-        (choosing, grown["public"]),
-        names,
+    splits = {} if data is None else {split: load_labelled(data, split) for split in ("training", "public")}
+    names = splits["training"].label_names if splits else FER_LABELS
+    if data is not None:
+        _check_names(names, data)
+    learned, choosing = (
+        simulated(count, names, frames, recipe.stride_s, people, folder, on_progress)
+        for count, people in ((recipe.simulated, TRAINING), (CHOOSING, _CHOOSING))
     )
+    if not splits:
+        return TrainingClips(learned), (choosing,), names
+    photographs, grown = _real(splits["training"], "training", recipe, frames, folder, on_progress)
+    _, grown_to_choose = _real(splits["public"], "public", recipe, frames, folder, on_progress)
+    if stargan is not None:
+        faces = locate(splits["training"], folder / "located")
+        made = translated_stills(stargan, faces, names, recipe.made, recipe.seed)
+        photographs = stacked([photographs, made])
+    return TrainingClips(learned, grown, photographs), (choosing, grown_to_choose), names
+
+
+def _real(
+    labelled: LabelledFaces,
+    split: str,
+    recipe: SequenceRecipe,
+    frames: int,
+    folder: Path,
+    on_progress: OnProgress,
+) -> tuple[Clips, Clips]:
+    """The photographs of a split as stills, and clips grown from them."""
+    is_learned, names = split == "training", labelled.label_names
+    count, blend = (recipe.grown, recipe.votes_blend) if is_learned else (CHOOSING, 0.0)
+    faces = locate(labelled, folder / "located", _named(on_progress, f"pupils, {split}"))
+    shares = label_shares(faces, names, blend)
+    report = _named(on_progress, f"grown, {split}")
+    wishes = f"{count}-{len(labelled)}-{frames}-{recipe.stride_s:g}-{recipe.votes_blend:g}-{recipe.seed}"
+    grown = _kept(
+        folder / f"grown-{split}-{wishes}.npz",
+        lambda: grown_clips(faces, shares, count, names, frames, recipe.stride_s, recipe.seed, report),
+    )
+    return stills(faces, shares, names), grown
 
 
 def simulated(

@@ -7,7 +7,7 @@ offset, blinks, glances, turns of the head. Every clip shows another person, in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import cv2
 import numpy as np
@@ -24,13 +24,6 @@ SIDE_PX: Final = 96  # of a frame
 _FACE_PX: Final = (34.0, 68.0)  # width of the face in it
 _MOMENTS: Final = 60  # of a lesson that are looked at before another student is taken
 _SKIN_TONES: Final = 6
-
-
-class Take(NamedTuple):
-    """One clip before it is painted."""
-
-    states: list[StudentState]
-    rng: np.random.Generator
 
 
 def simulated_clips(
