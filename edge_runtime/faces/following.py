@@ -90,6 +90,9 @@ class LocalSearch:
     _FACE_PX: Final = 36  # side of the face in the shrunk patch; the cascade's window is 20
     _MARGIN: Final = 0.4  # searched on each side, as a fraction of the box
     _SIZES: Final = (0.7, 1.4)  # against the known size
+    # On a patch this small the cascade draws wider boxes than in a scan: the eyes of 284 frontal faces of
+    # landmarks68.npz lie 0.3565 of the side apart, in a scan's boxes 0.3698, which the default pupils expect.
+    _TIGHTER: Final = 0.964
 
     def __init__(self) -> None:
         self._cascade = load_cascade("haarcascade_frontalface_alt2.xml")
@@ -130,4 +133,6 @@ class LocalSearch:
         centres = rects[:, :2] + rects[:, 2:] / 2
         expected = ((box[:2] + box[2:]) / 2 - (x0, y0)) * scale
         x, y, w, h = rects[np.argmin(np.linalg.norm(centres - expected, axis=1))]
-        return (np.array([x, y, x + w, y + h]) / scale + (x0, y0, x0, y0)).astype(np.float32)
+        middle, half = np.array([x + w / 2, y + h / 2]), self._TIGHTER * np.array([w, h]) / 2
+        corners = np.concatenate([middle - half, middle + half])
+        return (corners / scale + (x0, y0, x0, y0)).astype(np.float32)
