@@ -16,6 +16,7 @@ from edge_runtime.frames.frame import EndOfSource, Frame
 from edge_runtime.frames.simulation.classroom import SimulatedClassroom
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.room.window import RoomWindow
+from edge_runtime.turns import Turns
 
 
 @pytest.fixture
@@ -153,3 +154,44 @@ def test_real_faces_are_counted_in_the_zones_in_which_they_are(analysis, shared_
     for count, expected in zip(readable, np.bincount(row_of), strict=True):
         assert abs(count - expected) <= 1  # of about 8 faces a row
     assert window.readable == pytest.approx(sum(readable), abs=1)
+
+
+class NotedTurns(Turns):
+    """Says how many turns there were and whether one is taken."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.taken += 1
+
+    @property
+    def is_held(self) -> bool:
+        return self._free == 0
+
+
+def test_a_frame_takes_a_turn_only_if_it_is_worked_on_and_gives_it_up_while_the_engine_runs(analysis, lesson):
+    room = analysis(faces={"follow_rate_hz": 2.5}, inference={"classify_rate_hz": 1.25})
+    room.turns = NotedTurns()
+    held, read = [], room._reader.read
+
+    def noted(view, crops):
+        held.append(room.turns.is_held)
+        return read(view, crops)
+
+    room._reader.read = noted
+    windows = windows_of(room, lesson)
+    assert sum(window.frames for window in windows) == 25
+    # 13 of 25 frames are followed, among them the 7 in which faces are classified: each of those begins anew once.
+    assert held == [False] * 7
+    assert room.turns.taken == 13 + 7
+    assert not room.turns.is_held
+
+
+def test_turns_change_nothing_but_the_time(analysis, lesson):
+    alone, by_turns = analysis(room={"window_s": 2.0}), analysis(room={"window_s": 2.0})
+    by_turns.turns = Turns(1)
+    for one, other in zip(windows_of(alone, lesson), windows_of(by_turns, lesson), strict=True):
+        np.testing.assert_array_equal(one.shares, other.shares)
