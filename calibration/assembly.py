@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from calibration.evaluation import OnProgress, silent
+from calibration.clips import prepare_clips
+from calibration.evaluation import OnProgress, infer, silent
 from calibration.outcome import Quantization, QuantizationSettings, VariantResult
 from calibration.pipeline import Calibration, Quantized, fit, prepare_splits, write_calibrated
 from calibration.quantization import quantize_bundle
@@ -81,7 +82,7 @@ def prove_bundle(
 
     Args:
         bundle: with a float variant of ONNX Runtime; INT8 that it has already is made anew.
-        data: labelled faces, see `edge_runtime.faces.labelled`.
+        data: labelled faces, see `edge_runtime.faces.labelled`; for a network of sequences clips, `calibration.clips`.
         out: the folder to be.
         settings: what is asked of INT8.
         samples: the calibration set.
@@ -98,10 +99,13 @@ def prove_bundle(
         EngineError: the network cannot be quantized at all.
     """
     check_target(out, force=force)
-    held_out = prepare_splits(
-        bundle, data, split=split, labelling=labelling, cache=cache, on_progress=on_progress
-    )
-    chosen = _samples(bundle, data, samples, labelling, on_progress)
+    if bundle.manifest.sequence is not None:
+        chosen, held_out = prepare_clips(data, bundle)
+    else:
+        held_out = prepare_splits(
+            bundle, data, split=split, labelling=labelling, cache=cache, on_progress=on_progress
+        )
+        chosen = _samples(bundle, data, samples, labelling, on_progress)
     with tempfile.TemporaryDirectory(prefix="roomtone-int8-") as name:
         folder = Path(name)
         found = quantize_bundle(bundle, chosen, held_out, folder, settings, on_progress)
@@ -151,7 +155,11 @@ def _tolerances(bundle: Bundle, found: Quantization, folder: Path) -> dict[str, 
     """How far a golden logit of INT8 may be: twice what it is here, and not less than 2 % of the largest."""
     golden = bundle.golden
     differences = [
-        float(np.abs(_engine(bundle, result, folder).logits(golden.crops) - golden.logits).max())
+        float(
+            np.abs(
+                infer(_engine(bundle, result, folder), golden.crops, given=golden.given) - golden.logits
+            ).max()
+        )
         for result in found.offered
         if result.variant.precision == "int8"
     ]
@@ -163,4 +171,5 @@ def _tolerances(bundle: Bundle, found: Quantization, folder: Path) -> dict[str, 
 
 def _engine(bundle: Bundle, result: VariantResult, folder: Path) -> Engine:
     place = folder if result.variant.precision == "int8" else bundle.folder
-    return load_engine(place / result.variant.file, result.variant, bundle.manifest)
+    head = None if result.variant.head is None else bundle.path(result.variant.head)
+    return load_engine(place / result.variant.file, result.variant, bundle.manifest, head=head)

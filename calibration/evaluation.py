@@ -6,7 +6,7 @@ Nothing here has an alignment or a network of its own, so what is measured is wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +21,7 @@ from edge_runtime.faces.locating import locate_all
 from edge_runtime.faces.precut import PrecutLocator, align_precut
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.classifier import Classifier
-from edge_runtime.inference.engine import Engine, EngineReport, Logits
+from edge_runtime.inference.engine import NOTHING, Engine, EngineReport, Given, Logits
 from edge_runtime.inference.landmark_engine import landmark_locator
 from edge_runtime.inference.opening import Choice
 
@@ -47,6 +47,7 @@ class PreparedFaces:
         left_out: reason → images that were dropped.
         pupils_found: share of the images whose pupils were found; the others were cut by the stated fallback.
         unreadable: files of a folder that are no image.
+        given: kind → (N, M, …) of inputs that are not made of crops; of a sequence, whose crops are (N, M, size, size).
     """
 
     data: str
@@ -57,6 +58,7 @@ class PreparedFaces:
     left_out: dict[str, int]
     pupils_found: float
     unreadable: tuple[str, ...] = ()
+    given: Given = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def evaluate(
     )
 
 
-def infer(engine: Engine, crops: Image, on_progress: OnProgress = silent) -> Logits:
+def infer(engine: Engine, crops: Image, on_progress: OnProgress = silent, given: Given = NOTHING) -> Logits:
     """Logits of all crops, before any temperature: (N, K) float32, N ≥ 1.
 
     Raises:
@@ -179,6 +181,8 @@ def infer(engine: Engine, crops: Image, on_progress: OnProgress = silent) -> Log
     """
     parts = []
     for start in range(0, len(crops), _BATCH):
-        parts.append(engine.logits(crops[start : start + _BATCH]))
+        rows = slice(start, start + _BATCH)
+        beside = {kind: values[rows] for kind, values in given.items()}
+        parts.append(engine.logits(crops[rows], beside) if beside else engine.logits(crops[rows]))
         on_progress("inference", min(start + _BATCH, len(crops)), len(crops))
     return np.concatenate(parts)

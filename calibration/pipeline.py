@@ -249,7 +249,10 @@ def _kept_files(bundle: Bundle, manifest: Manifest) -> list[str]:
 
 def _logits(engine: Engine, faces: PreparedFaces, on_progress: OnProgress) -> Logits:
     return infer(
-        engine, faces.crops, lambda stage, done, total: on_progress(f"{stage}, {faces.data}", done, total)
+        engine,
+        faces.crops,
+        lambda stage, done, total: on_progress(f"{stage}, {faces.data}", done, total),
+        faces.given,
     )
 
 

@@ -28,7 +28,6 @@ from calibration.tool_defaults import DEFAULTS, write_default
 from edge_runtime.board import read_board
 from edge_runtime.bundle import Bundle, Measured, Variant
 from edge_runtime.errors import EngineError
-from edge_runtime.frames.frame import Image
 from edge_runtime.inference.cpu import instruction_set
 from edge_runtime.inference.engine import Engine, Logits
 from edge_runtime.inference.opening import load_engine
@@ -67,7 +66,16 @@ def quantize_bundle(
     """
     settings, manifest = settings or QuantizationSettings(), bundle.manifest
     reference = _reference(bundle)
-    source, items = bundle.path(reference.file), feeds(manifest, samples.crops)
+    source, items = bundle.path(reference.file), feeds(manifest, samples.crops, samples.given)
+    # Of a network of sequences its frame encoder is quantized; the head stays in float.
+    head = None if reference.head is None else bundle.path(reference.head)
+
+    def load(file: Path, variant: Variant) -> Engine:
+        return load_engine(file, variant, manifest, head=head)
+
+    def of_bundle(variant: Variant) -> Variant:
+        return variant.model_copy(update={"head": reference.head, "head_precision": reference.head_precision})
+
     on_progress("ranges", 0, 1)
     quantizer = OnnxRuntimeQuantizer(source, items)
     on_progress("ranges", 1, 1)
@@ -78,17 +86,26 @@ def quantize_bundle(
         source,
         manifest,
         samples.crops[spread],
+        given={kind: rows[spread] for kind, rows in samples.given.items()},
+        head=head,
         saturation_safe=settings.saturation_safe,
         on_layer=lambda done, total: on_progress("layers, one by one", done, total),
     )
-    exact = load_engine(source, reference, manifest)
+    exact = load(source, reference)
     wanted = {
-        part: infer(exact, faces.crops, lambda _, done, total: on_progress("reference", done, total))
+        part: infer(
+            exact, faces.crops, lambda _, done, total: on_progress("reference", done, total), faces.given
+        )
         for part, faces in (("choosing", held_out.choosing), ("testing", held_out.testing))
     }
 
     def verdict(name: str, engine: Engine, part: str, faces: PreparedFaces) -> tuple[Verdict, Logits]:
-        found = infer(engine, faces.crops, lambda _, done, total: on_progress(f"{name}, {part}", done, total))
+        found = infer(
+            engine,
+            faces.crops,
+            lambda _, done, total: on_progress(f"{name}, {part}", done, total),
+            faces.given,
+        )
         names, temperature = manifest.label_names, manifest.temperature
         return judge(
             name,
@@ -107,12 +124,12 @@ def quantize_bundle(
     for variant in manifest.variants:
         if variant.precision == "int8" or _key(variant) == _key(reference) or not _is_installed(variant):
             continue
-        engines[variant] = load_engine(bundle.path(variant.file), variant, manifest)
+        engines[variant] = load(bundle.path(variant.file), variant)
         spoken, logits = verdict(variant_name(variant), engines[variant], "testing", held_out.testing)
         outcomes[variant] = (spoken, (), logits)
     makers: list[tuple[Variant, Callable[[], Quantizer]]] = [
-        (INT8[0], lambda: quantizer),
-        (INT8[1], lambda: OpenVinoQuantizer(source, items)),
+        (of_bundle(INT8[0]), lambda: quantizer),
+        (of_bundle(INT8[1]), lambda: OpenVinoQuantizer(source, items)),
     ]
     for variant, make in makers:
         if not _is_installed(variant):
@@ -123,11 +140,11 @@ def quantize_bundle(
             file,
             ranking,
             lambda path, variant=variant, name=name: verdict(  # type: ignore[misc]
-                name, load_engine(path, variant, manifest), "choosing", held_out.choosing
+                name, load(path, variant), "choosing", held_out.choosing
             )[0],
             saturation_safe=settings.saturation_safe,
         )
-        engines[variant] = load_engine(file, variant, manifest)
+        engines[variant] = load(file, variant)
         spoken, logits = verdict(name, engines[variant], "testing", held_out.testing)
         outcomes[variant] = (spoken, tuple(attempts), logits)
     failures: dict[str, str] = {}
@@ -139,15 +156,16 @@ def quantize_bundle(
             on_progress(f"{name}, making", 0, 1)
             try:
                 file = write_default(variant, source, items, Path(spare))
-                engine = load_engine(file, variant, manifest)
+                engine = load(file, of_bundle(variant))
                 spoken, logits = verdict(name, engine, "testing", held_out.testing)
             except EngineError as error:
                 failures[name] = str(error)
                 continue
             finally:
                 on_progress(f"{name}, making", 1, 1)
+            variant = of_bundle(variant)
             engines[variant], outcomes[variant] = engine, (spoken, (), logits)
-    timings = _time(engines, samples.crops, on_progress)
+    timings = _time(engines, samples, on_progress)
     return Quantization(
         _in_order(outcomes, timings, settings),
         ranking,
@@ -160,10 +178,15 @@ def quantize_bundle(
 
 
 def _time(
-    engines: Mapping[Variant, Engine], crops: Image, on_progress: OnProgress
+    engines: Mapping[Variant, Engine], samples: CalibrationSet, on_progress: OnProgress
 ) -> dict[Variant, dict[int, Timing]]:
     named = {variant_name(variant): engine for variant, engine in engines.items()}
-    timed = measure_speed(named, crops, on_round=lambda done, total: on_progress("speed", done, total))
+    timed = measure_speed(
+        named,
+        samples.crops,
+        given=samples.given,
+        on_round=lambda done, total: on_progress("speed", done, total),
+    )
     return {variant: {batch: timed[variant_name(variant), batch] for batch in BATCHES} for variant in engines}
 
 

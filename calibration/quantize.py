@@ -28,6 +28,7 @@ from edge_runtime.bundle import Manifest
 from edge_runtime.errors import EngineError, MissingExtraError
 from edge_runtime.features import make_inputs
 from edge_runtime.frames.frame import Image
+from edge_runtime.inference.engine import NOTHING, Given
 
 Feed = dict[str, npt.NDArray[Any]]
 OPERATORS: Final = ("Conv", "MatMul", "Gemm")
@@ -89,10 +90,19 @@ def quantizable_layers(source: Path) -> tuple[Layer, ...]:
     return layers
 
 
-def feeds(manifest: Manifest, crops: Image) -> list[Feed]:
-    """Calibration crops as the network is fed on the device, in batches."""
-    wanted = [(spec.kind, spec.tensor) for spec in manifest.inputs]
-    return [make_inputs(wanted, crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
+def feeds(manifest: Manifest, crops: Image, given: Given = NOTHING) -> list[Feed]:
+    """Calibration crops as the network is fed on the device, in batches; of sequences, as their frame encoder is."""
+    wanted, template = (
+        [(spec.kind, spec.tensor) for spec in manifest.inputs],
+        manifest.alignment.template(),
+    )
+    frames = crops.reshape(-1, *crops.shape[-2:])
+    beside = {kind: rows.reshape(len(frames), -1) for kind, rows in given.items()}
+    batches = [slice(start, start + _BATCH) for start in range(0, len(frames), _BATCH)]
+    return [
+        make_inputs(wanted, frames[rows], template, {kind: values[rows] for kind, values in beside.items()})
+        for rows in batches
+    ]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import io
 import json
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from edge_runtime.faces.quality import sharpness
 from edge_runtime.features.hog import hog
 from edge_runtime.file_writing import write_whole
 from edge_runtime.frames.frame import Image
+from edge_runtime.inference.engine import Given
 from edge_runtime.state_directory import state_directory
 
 PER_CLASS: Final = 40
@@ -74,12 +75,14 @@ class CalibrationSet:
         labels: (N,) int64 in the order of `label_names`.
         label_names: classes.
         facts: where they come from.
+        given: kind → (N, M, …) of inputs that are not made of crops; of a sequence, whose crops are (N, M, size, size).
     """
 
     crops: Image
     labels: Labels
     label_names: tuple[str, ...]
     facts: SampleFacts
+    given: Given = field(default_factory=dict)
 
     @property
     def digest(self) -> str:

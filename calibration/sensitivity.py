@@ -13,6 +13,7 @@ from calibration.guard import snr_db
 from calibration.quantize import Layer, OnnxRuntimeQuantizer, Recipe
 from edge_runtime.bundle import Manifest, Variant
 from edge_runtime.frames.frame import Image
+from edge_runtime.inference.engine import NOTHING, Given
 from edge_runtime.inference.opening import load_engine
 
 _PROBE: Final = Variant(backend="onnxruntime", precision="int8", file="probe.onnx")
@@ -32,6 +33,8 @@ def rank_layers(
     manifest: Manifest,
     crops: Image,
     *,
+    given: Given = NOTHING,
+    head: Path | None = None,
     saturation_safe: bool = False,
     on_layer: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[LayerSensitivity, ...]:
@@ -42,19 +45,24 @@ def rank_layers(
         source: the float network.
         manifest: of its bundle.
         crops: (N, size, size) uint8 that are looked at.
+        given: what belongs to them.
+        head: of a network of sequences, whose encoder `source` is.
         saturation_safe: see `Recipe`.
         on_layer: called with (layers done, layers in all).
 
     Raises:
         EngineError: a layer cannot be quantized, or the result does not run.
     """
-    reference = infer(load_engine(source, _PROBE, manifest), crops)
+    probe = (
+        _PROBE if head is None else _PROBE.model_copy(update={"head": head.name, "head_precision": "fp32"})
+    )
+    reference = infer(load_engine(source, probe, manifest, head=head), crops, given=given)
     found = []
     with tempfile.TemporaryDirectory(prefix="roomtone-layers-") as folder:
         for done, layer in enumerate(quantizer.layers, start=1):
             file = Path(folder) / _PROBE.file
             quantizer.write(file, Recipe(only=frozenset({layer.node}), saturation_safe=saturation_safe))
-            logits = infer(load_engine(file, _PROBE, manifest), crops)
+            logits = infer(load_engine(file, probe, manifest, head=head), crops, given=given)
             found.append(LayerSensitivity(layer, snr_db(reference, logits)))
             on_layer(done, len(quantizer.layers))
     return tuple(sorted(found, key=lambda row: row.snr_db))

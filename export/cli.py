@@ -350,14 +350,19 @@ def export(
     if as_json:
         typer.echo(json.dumps(_export_facts(result), indent=2))
         return
-    manifest, graph = result.bundle.manifest, result.graph
+    manifest = result.bundle.manifest
     typer.echo(
         f"{result.bundle.folder}  {manifest.name} {manifest.version}  digest {result.bundle.digest[:16]}…"
     )
+    for graph in result.graphs:
+        typer.echo(
+            f"graph     {sum(graph.operators.values())} operators, opset {graph.opset}, "
+            f"{graph.size_bytes / 1e6:.1f} MB"
+        )
+    network_size = manifest.architecture
     typer.echo(
-        f"graph     {sum(graph.operators.values())} operators, opset {graph.opset}, "
-        f"{graph.size_bytes / 1e6:.1f} MB; {manifest.architecture.parameters / 1e6:.2f} M parameters, "
-        f"{manifest.architecture.multiply_adds / 1e6:.0f} M multiply–adds a face"
+        f"network   {network_size.parameters / 1e6:.2f} M parameters, "
+        f"{network_size.multiply_adds / 1e6:.0f} M multiply–adds a face"
     )
     for hop in result.parity:
         typer.echo(f"parity    {hop.hop}, {hop.data}: largest difference {hop.difference:.2g}")
@@ -470,7 +475,8 @@ def _export_facts(result: ExportResult) -> dict[str, Any]:
         "name": result.bundle.manifest.name,
         "version": result.bundle.manifest.version,
         "architecture": result.bundle.manifest.architecture.model_dump(),
-        "graph": asdict(result.graph),
+        "graph": asdict(result.graphs[0]),
+        **dict(zip(("head_graph",), map(asdict, result.graphs[1:]), strict=False)),
         "parity": [asdict(hop) for hop in result.parity],
         "variants": [
             {**asdict(check.report), "golden_difference": check.golden_difference}

@@ -15,7 +15,7 @@ class Cost:
 
     Attributes:
         parameters: trained numbers.
-        multiply_adds: of convolutions and linear layers for one crop; additions, norms and activations are
+        multiply_adds: of convolutions, linear layers and LSTMs for one crop; additions, norms and activations are
             left out, as a device folds the norms into the layers before them.
     """
 
@@ -33,7 +33,7 @@ def measure_cost(network: nn.Module, *example: Tensor, with_norms: bool = False)
     """
     counted = 0
 
-    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+    def count(module: nn.Module, _: Any, output: Any) -> None:
         nonlocal counted
         if isinstance(module, nn.Conv2d):
             # Each output value is a sum over the kernel and the input channels of its group.
@@ -41,13 +41,17 @@ def measure_cost(network: nn.Module, *example: Tensor, with_norms: bool = False)
             counted += output.numel() * (module.in_channels // module.groups) * height * width
         elif isinstance(module, nn.Linear):
             counted += output.numel() * module.in_features
+        elif isinstance(module, nn.LSTM):
+            # Four gates, each from the input and from the step before, in each direction.
+            steps = output[0].numel() // module.hidden_size
+            counted += steps * 4 * module.hidden_size * (module.input_size + module.hidden_size)
         elif with_norms:
             counted += 2 * output.numel()
 
     hooks = [
         part.register_forward_hook(count)
         for part in network.modules()
-        if isinstance(part, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d)
+        if isinstance(part, nn.Conv2d | nn.Linear | nn.LSTM | nn.BatchNorm1d | nn.BatchNorm2d)
     ]
     was_training = network.training
     try:

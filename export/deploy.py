@@ -84,6 +84,10 @@ class DeployedNetwork(nn.Module):
         """What it is fed for (n, size, size) uint8 crops, made as a device makes it."""
         return tuple(torch.from_numpy(array) for array in self.feed_of(crops).values())
 
+    def example(self, count: int, size_px: int) -> npt.NDArray[Any]:
+        """What `made_of` takes, for so many faces, all zero; for tracing and counting."""
+        return np.zeros((count, size_px, size_px), np.uint8)
+
     def feed_of(self, crops: Image) -> dict[str, npt.NDArray[Any]]:
         """The same for its ONNX form: name of the input → array."""
         return make_inputs([(kind, kind) for kind in self.inputs], crops)

@@ -13,6 +13,7 @@ from typing import Protocol
 from edge_runtime.bundle import Label
 from edge_runtime.faces.alignment import AlignmentTemplate
 from export.deploy import DeployedNetwork
+from export.deploy_sequence import SequenceGraphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Deployable:
         template: that crops are cut by.
         readable_width_px: narrowest face box whose expression is read.
         provenance: where it comes from, for manifest and model card.
+        sequence: of a network of sequences, the two graphs that a device runs; `network` is the whole of it then.
     """
 
     network: DeployedNetwork
@@ -37,6 +39,7 @@ class Deployable:
     template: AlignmentTemplate
     readable_width_px: int
     provenance: Mapping[str, str]
+    sequence: SequenceGraphs | None = None
 
 
 class Request(Protocol):

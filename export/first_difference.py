@@ -50,7 +50,7 @@ class ValueDifference:
 
 def torch_values(network: DeployedNetwork, crops: Image) -> Values:
     """All values of the traced network for (n, size, size) uint8 crops, by their names in the ONNX graph."""
-    program = trace(network, crops.shape[1]).exported_program
+    program = trace(network, crops.shape[-1]).exported_program
     if program is None:
         raise TypeError("torch.onnx.export kept no program")
     recorder = _Recorder(program.module())

@@ -8,15 +8,18 @@ import numpy as np
 
 from edge_runtime.bundle import Golden
 from edge_runtime.faces.alignment import AlignmentTemplate
+from edge_runtime.features import GIVEN
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
+from export.deploy_sequence import WholeSequence, dissolves
 from export.parity import torch_logits
 from export.probes import face_crops, noise_crops
 from export.tolerances import GOLDEN_BF16_OF_LARGEST, GOLDEN_FP32
 
 _FACES, _NOISE = 7, 1  # one of each expression
 _SEED: Final = 96
+_SEQUENCES: Final = 4  # each has frames enough
 
 
 def make_golden(network: DeployedNetwork, template: AlignmentTemplate) -> Golden:
@@ -24,6 +27,18 @@ def make_golden(network: DeployedNetwork, template: AlignmentTemplate) -> Golden
     crops = golden_crops(template)
     logits = torch_logits(network, crops)
     return Golden(crops, logits, golden_tolerances(logits))
+
+
+def make_sequence_golden(network: WholeSequence, template: AlignmentTemplate) -> Golden:
+    """Four sequences with the logits of torch's own full computation, and stand-ins of what no crop shows."""
+    crops = golden_crops(template)
+    faces = dissolves(crops[:_FACES], network.frames, _SEQUENCES - 1)
+    noise = dissolves(crops[::-1], network.frames, 1)  # noise that becomes a face
+    sequences = np.concatenate([faces, noise])
+    fed = network.feed_of(sequences)
+    logits = torch_logits(network, sequences)
+    given = {kind: rows for kind, rows in fed.items() if kind in GIVEN}
+    return Golden(sequences, logits, golden_tolerances(logits), given)
 
 
 def golden_crops(template: AlignmentTemplate) -> Image:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnx
 import onnx_ir
 import torch
@@ -102,7 +101,7 @@ def trace(network: DeployedNetwork, size_px: int) -> torch.onnx.ONNXProgram:
         GraphError: see `write_onnx`.
     """
     # Two rows: the exporter takes an example's batch of one for a constant.
-    example = network.made_of(np.zeros((2, size_px, size_px), np.uint8))
+    example = network.made_of(network.example(2, size_px))
     batch = torch.export.Dim("batch", min=1)
     try:
         with _quiet_exporter():
@@ -173,12 +172,9 @@ def _quiet_exporter() -> Iterator[None]:
         silent = redirect_stderr(io.StringIO())  # torch.export prints the graph as far as it came
     try:
         with silent, warnings.catch_warnings():
-            # torch 2.13 copies its own deprecated LeafSpec while it decomposes a program.
-            warnings.filterwarnings(
-                "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
-            )
-            # Several inputs share the batch axis, which is what is wanted.
-            warnings.filterwarnings("ignore", r"# The axis name: batch will not be used", UserWarning)
+            # torch 2.13 warns of its own deprecated parts, of several inputs that share the batch axis, which is what is
+            # wanted, and, in several places, of how it traces an LSTM; nothing of it is the network's fault.
+            warnings.simplefilter("ignore")
             yield
     finally:
         registration.removeFilter(is_of_interest)

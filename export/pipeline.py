@@ -8,15 +8,24 @@ A step that breaks is named in the error. The bundle is written whole or not at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from edge_runtime.bundle import Alignment, Architecture, Bundle, Manifest, TensorSpec, Variant, open_bundle
+from edge_runtime.bundle import (
+    Alignment,
+    Architecture,
+    Bundle,
+    Golden,
+    Manifest,
+    TensorSpec,
+    Variant,
+    open_bundle,
+)
 from edge_runtime.bundle_card import CARD, render_card
 from edge_runtime.bundle_writing import (
     GOLDEN,
@@ -37,9 +46,10 @@ from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
 from export.cost import measure_cost
-from export.deploy import OUTPUT_COLUMNS, check_deployed
+from export.deploy import OUTPUT_COLUMNS, DeployedNetwork, check_deployed
+from export.deploy_sequence import WholeSequence, dissolves
 from export.deployable import Deployable, Request
-from export.golden import make_golden
+from export.golden import make_golden, make_sequence_golden
 from export.onnx_graph import GraphFacts, write_onnx
 from export.parity import ParityResult, check_parity
 from export.probes import face_crops, noise_crops
@@ -51,7 +61,20 @@ VARIANTS: Final = (
     Variant(backend="openvino", precision="fp32", file=MODEL_FILE),
     Variant(backend="openvino", precision="bf16", file=MODEL_FILE),
 )
+ENCODER_FILE: Final = "encoder.fp32.onnx"
+HEAD_FILE: Final = "head.fp32.onnx"
+SEQUENCE_VARIANTS: Final = tuple(
+    Variant(
+        backend=variant.backend,
+        precision=variant.precision,
+        file=ENCODER_FILE,
+        head=HEAD_FILE,
+        head_precision="fp32",  # a few products over M frames: nothing to be gained
+    )
+    for variant in VARIANTS
+)
 _PROBES, _PROBE_SEED = 16, 5
+_SEQUENCES = 8  # as many as the largest batch
 _DEPLOY_FACES = 3
 
 
@@ -116,7 +139,7 @@ class ExportResult:
     """A bundle that opens, and what was found on the way."""
 
     bundle: Bundle
-    graph: GraphFacts
+    graphs: tuple[GraphFacts, ...]
     parity: list[ParityResult]
     variants: list[VariantCheck]
 
@@ -149,25 +172,23 @@ def export_bundle(
     with step("checkpoint"):
         source = request.read()
     with step("deploy"):
-        check_deployed(
-            source.network,
-            source.architecture,
-            face_crops(_DEPLOY_FACES, source.template, np.random.default_rng(_PROBE_SEED)),
-            len(source.labels),
-        )
+        few = face_crops(_DEPLOY_FACES, source.template, np.random.default_rng(_PROBE_SEED))
+        if source.sequence is not None:
+            few = dissolves(few, source.sequence.part.frames, _DEPLOY_FACES)
+        check_deployed(source.network, source.architecture, few, len(source.labels))
     probes = probe_crops(source.template) | real_crops(data, source.template)
     with new_bundle(request.out, force=request.force) as folder:
         with step("graph"):
-            graph = write_onnx(
-                source.network,
-                folder / MODEL_FILE,
-                size_px=source.template.size_px,
-                metadata=_metadata(source),
-            )
+            graphs = [
+                write_onnx(
+                    network, folder / file, size_px=source.template.size_px, metadata=_metadata(source)
+                )
+                for file, network in _graphs(source).items()
+            ]
         with step("parity"):
-            parity = check_parity(source.network, folder / MODEL_FILE, probes)
+            parity = _parity(source, folder, probes)
         with step("golden"):
-            golden = make_golden(source.network, source.template)
+            golden = _golden(source)
             write_golden(golden, folder / GOLDEN)
         with step("manifest"):
             manifest = _manifest(source, folder)
@@ -176,7 +197,36 @@ def export_bundle(
         with step("verify"):
             variants = verify_variants(bundle_to_be(folder, manifest, golden))
             write_manifest(folder, manifest)  # last: without it the folder does not open
-    return ExportResult(open_bundle(request.out), graph, parity, variants)
+    return ExportResult(open_bundle(request.out), tuple(graphs), parity, variants)
+
+
+def _graphs(source: Deployable) -> dict[str, DeployedNetwork]:
+    """File → network that is written there, the one that sees crops first."""
+    if source.sequence is None:
+        return {MODEL_FILE: source.network}
+    return {ENCODER_FILE: source.sequence.encoder, HEAD_FILE: source.sequence.head}
+
+
+def _parity(source: Deployable, folder: Path, probes: Mapping[str, Image]) -> list[ParityResult]:
+    """Of a sequence each graph by itself: the head on features that torch's encoder gives."""
+    if source.sequence is None:
+        return check_parity(source.network, folder / MODEL_FILE, probes)
+    encoder, head, part = source.sequence.encoder, source.sequence.head, source.sequence.part
+    features: dict[str, Any] = {
+        f"sequences of {data}": encoder.features(
+            dissolves(crops, part.frames, _SEQUENCES).reshape(-1, *crops.shape[1:])
+        ).reshape(_SEQUENCES, part.frames, -1)
+        for data, crops in probes.items()
+    }
+    return check_parity(encoder, folder / ENCODER_FILE, probes) + check_parity(
+        head, folder / HEAD_FILE, features
+    )
+
+
+def _golden(source: Deployable) -> Golden:
+    if isinstance(source.network, WholeSequence):
+        return make_sequence_golden(source.network, source.template)
+    return make_golden(source.network, source.template)
 
 
 def probe_crops(template: AlignmentTemplate) -> dict[str, Image]:
@@ -216,23 +266,28 @@ def _metadata(source: Deployable) -> dict[str, str]:
 def _manifest(source: Deployable, folder: Path) -> Manifest:
     template = source.template
     size = template.size_px
-    cost = measure_cost(source.network, *source.network.made_of(np.zeros((1, size, size), np.uint8)))
+    graphs = list(_graphs(source).values())
+    # What one new frame of a face costs.
+    costs = [measure_cost(network, *network.made_of(network.example(1, size))) for network in graphs]
     return Manifest(
         schema_id="roomtone-bundle/1",
         name=source.name,
         version=source.version,
         architecture=Architecture(
-            name=source.architecture, parameters=cost.parameters, multiply_adds=cost.multiply_adds
+            name=source.architecture,
+            parameters=costs[0].parameters,
+            multiply_adds=sum(cost.multiply_adds for cost in costs),
         ),
         labels=source.labels,
-        inputs=tuple(_input(kind, size) for kind in source.network.inputs),
-        outputs=tuple(_output(kind, len(source.labels)) for kind in source.network.outputs),
+        inputs=tuple(_input(kind, size) for kind in graphs[0].inputs),
+        outputs=tuple(_output(kind, len(source.labels)) for kind in graphs[-1].outputs),
         alignment=Alignment(
             name=template.name, size_px=size, pupil_x_px=template.pupil_x_px, pupil_y_px=template.pupil_y_px
         ),
         readable_width_px=source.readable_width_px,
         temperature=1.0,
-        variants=VARIANTS,
+        sequence=None if source.sequence is None else source.sequence.part,
+        variants=VARIANTS if source.sequence is None else SEQUENCE_VARIANTS,
         files=digests(folder),
         provenance=dict(source.provenance),
     )

@@ -7,12 +7,14 @@ import json
 import platform
 import shutil
 import subprocess
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from export.checkpoints import Checkpoint
 from export.training.recipe import Recipe
+from export.training.sequences.recipe import SequenceRecipe
 
 FER2013_NOTE: Final = (
     "FER2013 (Goodfellow et al. 2013), training split: 48×48 grey faces found by a web search for words of "
@@ -25,16 +27,17 @@ FERPLUS_NOTE: Final = (
     " Beside these labels, or in their place, it learned from the votes of FER+ (Barsoum et al. 2016): ten raters an "
     "image."
 )
+AnyRecipe = Recipe | SequenceRecipe
 _RANDOM: Final = "random weights"
 TOOLS: Final = ("roomtone", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "numpy")
 
 
-def recipe_json(recipe: Recipe) -> str:
+def recipe_json(recipe: AnyRecipe) -> str:
     """The recipe as readable JSON, always with the same text."""
     return json.dumps(recipe.to_json(), indent=2, sort_keys=True)
 
 
-def recipe_digest(recipe: Recipe) -> str:
+def recipe_digest(recipe: AnyRecipe) -> str:
     """sha256 of `recipe_json`, hex."""
     return hashlib.sha256(recipe_json(recipe).encode()).hexdigest()
 
@@ -45,8 +48,16 @@ def data_note(recipe: Recipe) -> str:
     return FER2013_NOTE + FERPLUS_NOTE if votes else FER2013_NOTE
 
 
+def sequence_note() -> str:
+    """What a network of sequences learned from, as far as its recipe knows."""
+    return (
+        "Clips of the simulated classroom, whose people are drawn by computer graphics and nobody's; and, where the "
+        f"run was given photographs, clips grown from them: {FER2013_NOTE}"
+    )
+
+
 def collect_provenance(
-    recipe: Recipe, checkpoint: Checkpoint, file: Path, *, name: str, trained_on: str
+    recipe: AnyRecipe, checkpoint: Checkpoint, file: Path, *, name: str, trained_on: str
 ) -> dict[str, str]:
     """Everything that is known about the making of one bundle.
 
@@ -89,11 +100,30 @@ def source_commit() -> str | None:
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-def _train_command(recipe: Recipe, checkpoint: Checkpoint, name: str) -> str:
-    command = (
-        f"roomtone train {recipe.architecture} --data DATA.npz --out runs/{name} {recipe.flags()}".rstrip()
-    )
+def _train_command(recipe: AnyRecipe, checkpoint: Checkpoint, name: str) -> str:
+    flags = recipe.flags() if isinstance(recipe, Recipe) else _sequence_flags(recipe)
+    command = f"roomtone train {recipe.architecture} --data DATA.npz --out runs/{name} {flags}".rstrip()
     if checkpoint.facts.get("started_from", _RANDOM) != _RANDOM:
         command += " --from STARTED_FROM"
     minutes = checkpoint.facts.get("minutes")
     return command if minutes is None else f"{command} --minutes {minutes:g}"
+
+
+def _sequence_flags(recipe: SequenceRecipe) -> str:
+    """What differs from a run without any; augmentation and the length of an epoch have no flag."""
+    usual = SequenceRecipe()
+    changed = {
+        entry.name: getattr(recipe, entry.name)
+        for entry in fields(recipe)
+        if getattr(recipe, entry.name) != getattr(usual, entry.name)
+    }
+    sets = [f"--set {name}={value}" for name, value in changed.pop("changes", {}).items()]
+    without = ("architecture", "augmentation", "template", "epoch_steps", "votes_blend", "unknown_share")
+    return " ".join(
+        [
+            f"--{name.removesuffix('_s').replace('_', '-')} {value}"
+            for name, value in changed.items()
+            if name not in without
+        ]
+        + sets
+    )

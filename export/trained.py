@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from edge_runtime.errors import ConfigurationError
 from edge_runtime.faces.alignment import TEMPLATES
-from export.architectures import ARCHITECTURES, check_architecture, configure
+from export.architectures import ARCHITECTURES, SEQUENCE_ARCHITECTURES, check_architecture, configure
 from export.checkpoints import Checkpoint, CheckpointError, load_checkpoint, load_weights
 from export.deploy import DeployedNetwork
 from export.deployable import Deployable
 from export.provenance import collect_provenance, data_note
 from export.taxonomy import labels_of
+from export.trained_sequence import read_sequence
 from export.training.recipe import Recipe
 
 READABLE_WIDTH_PX: Final = (
@@ -49,6 +50,8 @@ class ExportRequest:
             CheckpointError: it cannot be read, records no recipe, or is another network's.
             ConfigurationError: no architecture of this name, or a class that no table describes.
         """
+        if self.architecture in SEQUENCE_ARCHITECTURES:
+            return read_sequence(self, READABLE_WIDTH_PX)
         check_architecture(self.architecture)
         checkpoint = load_checkpoint(self.checkpoint)
         recipe, label_names = _recipe_and_labels(checkpoint, self.checkpoint)

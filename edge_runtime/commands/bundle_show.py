@@ -69,6 +69,15 @@ def _print_contract(bundle: Bundle) -> None:
         f"alignment   {template.name}: pupils at ({template.pupil_x_px:g}, {template.pupil_y_px:g}) and "
         f"({template.size_px - template.pupil_x_px:g}, {template.pupil_y_px:g}) of {template.size_px}"
     )
+    if (sequence := manifest.sequence) is not None:
+        seconds = (sequence.frames - 1) * sequence.stride_s
+        typer.echo(
+            f"sequence    {sequence.frames} frames, {sequence.stride_s:g} s apart: a face is read {seconds:g} s "
+            f"after it came; {sequence.feature_length} numbers are kept of a frame"
+        )
+    inputs = ", ".join(spec.kind for spec in manifest.inputs)
+    if inputs != "crop":
+        typer.echo(f"inputs      {inputs}")
     typer.echo(
         f"readable    from {manifest.readable_width_px} px of face width; temperature {manifest.temperature:.3f}"
     )
