@@ -61,6 +61,7 @@ def prepare_clips(data: Path, bundle: Bundle) -> tuple[CalibrationSet, HeldOut]:
         parts[part] = PreparedFaces(
             f"{data.name}, {part} third",
             images[rows],
+            pupils[rows],
             _cut(images[rows], pupils[rows], bundle),
             labels[rows],
             {},

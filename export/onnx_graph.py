@@ -172,8 +172,8 @@ def _quiet_exporter() -> Iterator[None]:
         silent = redirect_stderr(io.StringIO())  # torch.export prints the graph as far as it came
     try:
         with silent, warnings.catch_warnings():
-            # torch 2.13 warns of its own deprecated parts, of several inputs that share the batch axis, which is what is
-            # wanted, and, in several places, of how it traces an LSTM; nothing of it is the network's fault.
+            # torch 2.13 warns of its own deprecated parts, of several inputs that share the batch axis, which is meant,
+            # and, in several places, of how it traces an LSTM; nothing of it is the fault of a network.
             warnings.simplefilter("ignore")
             yield
     finally:

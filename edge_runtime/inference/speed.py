@@ -86,7 +86,7 @@ def measure_speed(
         rows = np.resize(np.arange(len(crops)), batch)
         return one_moment(engine, crops[rows], {kind: values[rows] for kind, values in given.items()})
 
-    return _in_turns(
+    return in_turns(
         {name: partial(moment, engine) for name, engine in engines.items()},
         batches=batches,
         rounds=rounds,
@@ -111,7 +111,7 @@ def measure_calls(
     def prepared(call: Callable[[Image], object], batch: int) -> Callable[[], object]:
         return partial(call, np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:]))))
 
-    return _in_turns(
+    return in_turns(
         {name: partial(prepared, call) for name, call in calls.items()},
         batches=batches,
         rounds=rounds,
@@ -121,15 +121,16 @@ def measure_calls(
     )
 
 
-def _in_turns(
+def in_turns(
     prepares: Mapping[str, Callable[[int], Callable[[], object]]],
     *,
-    batches: tuple[int, ...],
-    rounds: int,
-    in_a_row: int,
-    clock: Callable[[], float],
-    on_round: Callable[[int, int], None],
+    batches: tuple[int, ...] = BATCHES,
+    rounds: int = ROUNDS,
+    in_a_row: int = 1,
+    clock: Callable[[], float] = time.process_time,
+    on_round: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[tuple[str, int], Timing]:
+    """Times calls that were made ready for a batch size; see `measure_speed`."""
     times = {(name, batch): np.empty(rounds) for batch in batches for name in prepares}
     # One size after the other: each has its own compiled network, and the caches to itself.
     for place, batch in enumerate(batches):
