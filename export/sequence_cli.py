@@ -23,6 +23,7 @@ from export.training.sequences.recipe import SequenceRecipe
 if TYPE_CHECKING:
     from export.training.progress import EpochResult
     from export.training.progress import Progress as TrainingProgress
+    from export.training.sequences.measuring import Quality
 
 # Written out, since listing export.architectures would load torch for a --help.
 SEQUENCE_NETWORKS: Final = ("attention_fusion", "attention_fusion_edge", "vit_vlad", "vit_vlad_edge")
@@ -166,8 +167,9 @@ def evaluate(
 ) -> None:
     r"""Measures networks of sequences on simulated people whom no training has seen.
 
-    What counts is what is true of a clip's newest frame. A network of single images is asked about the same crops:
-    about the newest one, and about all, averaged.
+    What counts is what is true of a clip's newest frame. Each network is also asked about that frame alone, standing
+    still: the difference is what motion tells. A network of single images is asked about the same crops: about the newest one,
+    and about all, averaged.
 
     \b
     roomtone sequences evaluate runs/p1/checkpoint.safetensors runs/p3/checkpoint.safetensors --against default
@@ -178,12 +180,12 @@ def evaluate(
 
     networks = [load_trained(path) for path in checkpoints]
     first = networks[0]
-    rows = []
+    rows: list[Quality] = []
     with work_progress() as progress:
         for network in networks:
             wishes = (count, network.label_names, network.config.frames, network.recipe.stride_s, HELD_OUT)
             held_out = simulated(*wishes, clips, told(progress))
-            rows.append(measure_sequences(network, held_out, network.recipe.architecture))
+            rows += measure_sequences(network, held_out, network.recipe.architecture)
         if against is not None:
             wishes = (count, first.label_names, first.config.frames, first.recipe.stride_s, HELD_OUT)
             held_out = simulated(*wishes, clips, told(progress))

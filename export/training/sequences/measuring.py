@@ -43,17 +43,21 @@ class Quality:
     concordance: tuple[float, float]
 
 
-def measure_sequences(trained: TrainedSequence, clips: Clips, name: str) -> Quality:
-    """Of a network of sequences."""
+def measure_sequences(trained: TrainedSequence, clips: Clips, name: str) -> tuple[Quality, Quality]:
+    """Of a network of sequences: on the clips, and on their newest frames alone, standing still, without motion."""
     places, rng = places_of(trained.label_names), np.random.default_rng(_SEED)
-    shares, dimensions = [], []
+    moving, still = [], []
     for start in range(0, len(clips), _LOOK):
         part = clips.rows(np.arange(start, min(start + _LOOK, len(clips))))
-        features = trained.features(cut(part, trained.config.inputs, trained.template, AS_SEEN, rng).inputs)
-        found, measured = trained.read(features.reshape(len(part), clips.frames, -1), places)
-        shares.append(found)
-        dimensions.append(measured)
-    return quality(name, trained.label_names, clips, np.concatenate(shares), np.concatenate(dimensions))
+        batch = cut(part, trained.config.inputs, trained.template, AS_SEEN, rng)
+        sequence = trained.features(batch.inputs).reshape(len(part), clips.frames, -1)
+        moving.append(trained.read(sequence, places))
+        still.append(trained.read(np.repeat(sequence[:, -1:], clips.frames, axis=1), places))
+    moved, stood = (
+        quality(named, trained.label_names, clips, *map(np.concatenate, zip(*parts, strict=True)))
+        for named, parts in ((name, moving), (f"{name}, newest frame alone", still))
+    )
+    return moved, stood
 
 
 def measure_single_images(

@@ -96,7 +96,8 @@ def test_a_checkpoint_is_asked_about_clips(name: str, clips: Clips, tmp_path: Pa
     run(tmp_path, clips, recipe(name, epochs=1))
     trained = load_trained(tmp_path / "checkpoint.safetensors")
     assert (trained.label_names, trained.config.frames) == (FER_LABELS, 4)
-    found = measure_sequences(trained, clips, "tiny")
+    found, still = measure_sequences(trained, clips, "tiny")
+    assert (found.name, still.name) == ("tiny", "tiny, newest frame alone")
     assert 0 <= found.accuracy <= 1
     assert found.macro_f1 == pytest.approx(sum(found.f1.values()) / 7)
     assert all(-1 <= value <= 1 for value in found.concordance)
@@ -175,8 +176,9 @@ def test_the_command_measures_networks_of_sequences_beside_one_of_single_images(
         sequences_app, [*command, "--clips", str(tmp_path / "clips")], catch_exceptions=False
     )
     found = json.loads(done.stdout)
-    assert [row["name"].partition(" ")[0] for row in found] == ["vit_vlad_tiny", "default", "default"]
-    assert [row["name"].partition(", ")[2] for row in found] == ["", "mean over the clip", "newest frame"]
+    kinds = ["", "newest frame alone", "mean over the clip", "newest frame"]
+    assert [row["name"].partition(", ")[2] for row in found] == kinds
+    assert found[0]["name"] == "vit_vlad_tiny"
     assert all(0 <= row["macro_f1"] <= 1 for row in found)
 
 
