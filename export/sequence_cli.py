@@ -168,8 +168,8 @@ def evaluate(
     r"""Measures networks of sequences on simulated people whom no training has seen.
 
     What counts is what is true of a clip's newest frame. Each network is also asked about that frame alone, standing
-    still: the difference is what motion tells. A network of single images is asked about the same crops: about the newest one,
-    and about all, averaged.
+    still: the difference is what motion tells. A network of single images is asked about the same crops: about the
+    newest one, and about all, averaged.
 
     \b
     roomtone sequences evaluate runs/p1/checkpoint.safetensors runs/p3/checkpoint.safetensors --against default
