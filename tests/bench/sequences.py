@@ -100,6 +100,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--architecture", choices=ARCHITECTURES, action="append")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -108,7 +109,7 @@ def main() -> None:
         measure(bundle, engines_of(bundle, None), asked.rounds)
         return
     with tempfile.TemporaryDirectory(prefix="roomtone-bench-") as name:
-        for architecture in ARCHITECTURES:
+        for architecture in asked.architecture or ARCHITECTURES:
             folder = Path(name, f"{architecture}-int8")
             folder.mkdir()
             bundle = random_bundle(architecture, Path(name))
