@@ -38,15 +38,15 @@ def read_foreign(file: Path, contract: Contract) -> onnx.ModelProto:
     whole = "is it whole? compare size or digest with the place that it comes from"
     try:
         model = onnx.load(file, load_external_data=False)
-        if missing := _missing_data(file, model):
-            raise AdoptionError(
-                file, f"its external data is missing: {', '.join(missing)}", hint="bring all of its files"
-            )
-        load_external_data_for_model(model, str(file.parent))
-    except AdoptionError:
-        raise
+        missing = _missing_data(file, model)
+        if not missing:
+            load_external_data_for_model(model, str(file.parent))
     except Exception as exc:
         raise AdoptionError(file, f"{unreadable}: {exc}", hint=whole) from exc
+    if missing:
+        raise AdoptionError(
+            file, f"its external data is missing: {', '.join(missing)}", hint="bring all of its files"
+        )
     if not model.graph.node:
         raise AdoptionError(file, unreadable, hint=whole)
     if foreign := _foreign_operators(model.graph):
