@@ -1,7 +1,7 @@
-"""The landmark network at work: ONNX Runtime or OpenVINO behind `faces.landmarks.PointRegressor`.
+"""The landmark network at work: a graph behind `faces.landmarks.PointRegressor`.
 
-Smaller siblings of the classifier's engines: one input, two outputs, no labels. They are opened by the same rule: the
-first variant that is installed, loads, and gives the golden outputs on this CPU.
+It is opened by the classifier's rule: the first variant that is installed, loads, and gives the golden outputs on
+this CPU.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge_runtime.bundle import Bundle, Variant
 from edge_runtime.config import Config
-from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError, RoomtoneError
+from edge_runtime.errors import BundleInaccurateError, EngineError, RoomtoneError
 from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.landmark_pupils import LandmarkPupils, PupilSource
 from edge_runtime.faces.landmarks import LandmarkFinder, PointRegressor
 from edge_runtime.faces.precut import PrecutLocator
 from edge_runtime.frames.frame import Image
-from edge_runtime.inference.openvino_engine import call_sizes, compile_settings
+from edge_runtime.inference.engine import Graph, GraphSpec
+from edge_runtime.inference.opening import graph_loader
 from edge_runtime.landmark_bundle import (
     CROP,
     LANDMARKS_MANIFEST,
@@ -36,78 +36,16 @@ from edge_runtime.landmark_bundle import (
 _log = logging.getLogger(__name__)
 
 
-class OnnxRuntimeRegressor:
-    """One session on the CPU."""
+class GraphRegressor:
+    """A loaded graph with one input and two outputs: a `PointRegressor`."""
 
-    def __init__(self, file: Path, threads: int = 1) -> None:
-        import onnxruntime as ort  # here, since whoever runs OpenVINO need not wait for it
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry(
-            "session.intra_op.allow_spinning", "0"
-        )  # the cascades want the cores
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        except Exception as exc:
-            raise EngineError(
-                f"ONNX Runtime cannot load {file.name}: {exc}", hint="export the landmark network again"
-            ) from exc
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
 
     def regress(self, crops: Image) -> tuple[FloatArray, FloatArray]:
         """See `PointRegressor.regress`."""
-        try:
-            points, log_error = self._session.run([POINTS, LOG_ERROR], {CROP: crops})
-        except Exception as exc:
-            raise EngineError(f"ONNX Runtime failed on {crops.shape} {crops.dtype}: {exc}") from exc
+        points, log_error = self._graph.run([POINTS, LOG_ERROR], {CROP: crops})
         return points, log_error[:, 0]
-
-
-class OpenVinoRegressor:
-    """Compiled for a few fixed batch sizes, of which every call is made up; see `openvino_engine`."""
-
-    def __init__(self, file: Path, precision: str, threads: int = 1) -> None:
-        try:
-            import openvino
-        except ModuleNotFoundError as exc:
-            raise MissingExtraError("OpenVINO", "openvino") from exc
-        self._core, self._tensor = openvino.Core(), openvino.Tensor
-        self._file, self._settings = file, compile_settings(precision, threads)
-        self._requests: dict[int, Any] = {}
-        try:
-            self._model = self._core.read_model(file)
-        except RuntimeError as exc:
-            raise EngineError(
-                f"OpenVINO cannot load {file.name}: {exc}", hint="export the landmark network again"
-            ) from exc
-
-    def regress(self, crops: Image) -> tuple[FloatArray, FloatArray]:
-        """See `PointRegressor.regress`."""
-        parts, start = [], 0
-        try:
-            for size in call_sizes(len(crops)):
-                request = self._request(size)
-                shared = np.require(crops[start : start + size], requirements=["C", "W"])
-                request.set_tensor(CROP, self._tensor(shared, shared_memory=True))
-                request.start_async()
-                request.wait()
-                parts.append([np.array(request.get_tensor(name).data) for name in (POINTS, LOG_ERROR)])
-                start += size
-        except (RuntimeError, TypeError, ValueError) as exc:
-            raise EngineError(f"OpenVINO failed on {crops.shape} {crops.dtype}: {exc}") from exc
-        points, log_error = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return points, log_error[:, 0]
-
-    def _request(self, size: int) -> Any:
-        if size not in self._requests:
-            shape = self._model.input(CROP).partial_shape
-            shape[0] = size
-            self._model.reshape({CROP: shape})
-            compiled = self._core.compile_model(self._model, "CPU", self._settings)
-            self._requests[size] = compiled.create_infer_request()
-        return self._requests[size]
 
 
 def load_regressor(bundle: LandmarkBundle, variant: Variant, threads: int = 1) -> PointRegressor:
@@ -117,9 +55,16 @@ def load_regressor(bundle: LandmarkBundle, variant: Variant, threads: int = 1) -
         MissingExtraError: the backend is not installed.
         EngineError: it does not load.
     """
-    if variant.backend == "openvino":
-        return OpenVinoRegressor(bundle.path(variant.file), variant.precision, threads)
-    return OnnxRuntimeRegressor(bundle.path(variant.file), threads)
+    spec = GraphSpec(
+        bundle.path(variant.file),
+        inputs=(CROP,),
+        outputs=(POINTS, LOG_ERROR),
+        columns=bundle.golden.logits.shape[1],
+        columns_are="coordinates",
+        precision=variant.precision,
+        threads=threads,
+    )
+    return GraphRegressor(graph_loader(variant.backend)(spec))
 
 
 def golden_distance(regressor: PointRegressor, bundle: LandmarkBundle, variant: Variant) -> float:

@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 _GOLDEN_BATCHES: Final = (1, 2, 4, 8)
 
 
-def _graph_loader(backend: str) -> GraphLoader:
+def graph_loader(backend: str) -> GraphLoader:
+    """What loads a network file there."""
     # Imported here: loading an engine that is not used costs start-up time and memory.
     if backend == "openvino":
         from edge_runtime.inference.openvino_engine import OpenVinoGraph
@@ -54,7 +55,7 @@ def load_engine(
     """
     if find_spec(variant.backend) is None:
         raise MissingExtraError(f"the engine {variant.backend}", variant.backend)
-    load = _graph_loader(variant.backend)
+    load = graph_loader(variant.backend)
     if head is not None:
         return SequenceNetwork(load, file, head, variant, manifest, threads)
     return Network(load, file, variant, manifest, threads)

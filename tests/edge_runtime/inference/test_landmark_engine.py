@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.bundle import default_bundle_path, open_bundle
+from edge_runtime.bundle import Variant, default_bundle_path, open_bundle
 from edge_runtime.bundle_writing import digests, write_manifest
 from edge_runtime.config import Config
 from edge_runtime.errors import BundleError, BundleInaccurateError, BundleTamperedError, EngineError
@@ -23,9 +23,8 @@ from edge_runtime.frames.simulation.appearance import Pose
 from edge_runtime.frames.simulation.controls import expression
 from edge_runtime.frames.simulation.face import render_face
 from edge_runtime.inference.landmark_engine import (
-    OnnxRuntimeRegressor,
-    OpenVinoRegressor,
     landmark_locator,
+    load_regressor,
     open_regressor,
     pupil_source,
 )
@@ -59,17 +58,14 @@ def test_where_none_is_right_the_best_ones_fault_is_told(packaged):
         open_regressor(replace(packaged, golden=strict))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [OnnxRuntimeRegressor, lambda file: OpenVinoRegressor(file, "fp32")],
-    ids=["onnxruntime", "openvino"],
-)
-def test_a_file_that_is_no_network_and_crops_of_another_size_are_errors_in_words(make, packaged, tmp_path):
-    (tmp_path / "model.onnx").write_bytes(b"no network")
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_file_that_is_no_network_and_crops_of_another_size_are_errors_in_words(backend, packaged, tmp_path):
+    variant = Variant(backend=backend, precision="fp32", file="model.fp32.onnx")
+    (tmp_path / "model.fp32.onnx").write_bytes(b"no network")
     with pytest.raises(EngineError, match="cannot load"):
-        make(tmp_path / "model.onnx")
+        load_regressor(replace(packaged, folder=tmp_path), variant)
     with pytest.raises(EngineError, match="failed on"):
-        make(packaged.path("model.fp32.onnx")).regress(np.zeros((2, 20, 20), np.uint8))
+        load_regressor(packaged, variant).regress(np.zeros((2, 20, 20), np.uint8))
 
 
 def test_haar_eyes_open_no_network_and_landmarks_do():
