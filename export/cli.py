@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from export.deployable import Request
     from export.pipeline import ExportResult
     from export.training.datasets import TrainingFaces
-    from export.training.progress import EpochResult
-    from export.training.progress import Progress as TrainingProgress
 
 train_app = typer.Typer(
     cls=TrainGroup,
@@ -214,9 +212,9 @@ def train(
 
     from export.architectures import configure
     from export.taxonomy import labels_of
-    from export.training.curves import plot_curve
     from export.training.teacher import taught_by
     from export.training.trainer import Trainer
+    from export.training.watching import watched
 
     recipe = Recipe(
         architecture,
@@ -256,19 +254,7 @@ def train(
             training, name = taught_by(teacher, training, names, _shown(progress, asked))
             recipe = replace(recipe, teacher=name)
         trainer = Trainer(recipe, training, choosing, out, names, minutes, start)
-        task = progress.add_task("training", total=100, note="")
-
-        def on_step(now: TrainingProgress) -> None:
-            progress.update(task, completed=100 * now.share, note=f"step {now.step}, loss {now.loss:.3f}")
-
-        def on_epoch(row: EpochResult) -> None:
-            plot_curve(trainer.curve, out / "curve.png")
-            progress.console.print(
-                f"epoch {row.epoch:3d}  loss {row.loss:.3f}  "
-                f"accuracy on the public split {row.accuracy:.3f}  ({row.size_px} px)"
-            )
-
-        checkpoint = trainer.run(on_step, on_epoch)
+        checkpoint = watched(trainer, progress, "accuracy on the public split")
     typer.echo(f"{checkpoint}  (torch {torch.__version__}; curve in {out / 'curve.png'})")
 
 

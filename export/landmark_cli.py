@@ -30,23 +30,13 @@ def train_landmarks(
     """
     from edge_runtime.faces.marked import load_marked
     from export.training.landmark_trainer import LandmarkRecipe, LandmarkTrainer
-    from export.training.progress import EpochResult, Progress
+    from export.training.watching import watched
 
     recipe = LandmarkRecipe(epochs, batch_size, learning_rate, rendered=rendered, seed=seed)
     with work_progress() as progress:
         training, choosing = load_marked(data, "training"), load_marked(data, "choosing")
         trainer = LandmarkTrainer(recipe, training, choosing, out, minutes)
-        task = progress.add_task("training", total=100, note="")
-
-        def on_step(now: Progress) -> None:
-            progress.update(task, completed=100 * now.share, note=f"step {now.step}, loss {now.loss:.3f}")
-
-        def on_epoch(row: EpochResult) -> None:
-            progress.console.print(
-                f"epoch {row.epoch:3d}  loss {row.loss:.4f}  error on the choosing split {1 - row.accuracy:.4f}"
-            )
-
-        checkpoint = trainer.run(on_step, on_epoch)
+        checkpoint = watched(trainer, progress, "1 − error on the choosing split")
     typer.echo(str(checkpoint))
 
 

@@ -21,8 +21,6 @@ from export.training.options import changes_of
 from export.training.sequences.recipe import SequenceRecipe
 
 if TYPE_CHECKING:
-    from export.training.progress import EpochResult
-    from export.training.progress import Progress as TrainingProgress
     from export.training.sequences.measuring import Quality
 
 # Written out, since listing export.architectures would load torch for a --help.
@@ -97,9 +95,9 @@ def train_sequence(
     roomtone train attention_fusion_edge --out runs/plain --set self_attention=0
     """
     from export.architectures import configure_sequence
-    from export.training.curves import plot_curve
     from export.training.sequences.sets import made_sets
     from export.training.sequences.trainer import SequenceTrainer
+    from export.training.watching import watched
 
     recipe = SequenceRecipe(
         architecture,
@@ -128,18 +126,7 @@ def train_sequence(
             recipe, frames, data, clips or out / "clips", on_progress, stargan
         )
         trainer = SequenceTrainer(recipe, training, choosing, out, names, minutes)
-        task = progress.add_task("training", total=100, note="")
-
-        def on_step(now: TrainingProgress) -> None:
-            progress.update(task, completed=100 * now.share, note=f"step {now.step}, loss {now.loss:.3f}")
-
-        def on_epoch(row: EpochResult) -> None:
-            plot_curve(trainer.curve, out / "curve.png")
-            progress.console.print(
-                f"epoch {row.epoch:3d}  loss {row.loss:.3f}  accuracy on held-out clips {row.accuracy:.3f}"
-            )
-
-        checkpoint = trainer.run(on_step, on_epoch)
+        checkpoint = watched(trainer, progress, "accuracy on held-out clips")
     typer.echo(f"{checkpoint}  (curve in {out / 'curve.png'})")
 
 

@@ -11,7 +11,6 @@ from edge_runtime.commands.progress import work_progress
 
 if TYPE_CHECKING:
     from export.training.progress import EpochResult
-    from export.training.progress import Progress as TrainingProgress
 
 _ROWS = 8  # faces of the picture
 
@@ -40,10 +39,10 @@ def train_stargan(
 
     from edge_runtime.faces.labelled import load_labelled
     from edge_runtime.faces.precut import align_precut
-    from export.training.curves import plot_curve
     from export.training.datasets import locate
     from export.training.sequences.sets import label_shares
     from export.training.stargan_trainer import TEMPLATE, StarGanRecipe, StarGanTrainer, sheet
+    from export.training.watching import watched
 
     recipe = StarGanRecipe(epochs, 100, batch_size, learning_rate, width, seed=seed)
     with work_progress() as progress:
@@ -61,17 +60,9 @@ def train_stargan(
         trainer = StarGanTrainer(recipe, (faces["training"], shares), faces["public"], out, names, minutes)
         rows = slice(0, _ROWS)
         shown = align_precut(faces["public"].images[rows], faces["public"].located.rows(rows), TEMPLATE)
-        task = progress.add_task("training", total=100, note="")
 
-        def on_step(now: TrainingProgress) -> None:
-            progress.update(task, completed=100 * now.share, note=f"step {now.step}, loss {now.loss:.3f}")
-
-        def on_epoch(row: EpochResult) -> None:
-            plot_curve(trainer.curve, out / "curve.png")
+        def show_faces(row: EpochResult) -> None:
             cv2.imwrite(str(out / "faces.png"), sheet(trainer.average, shown, len(names)))
-            progress.console.print(
-                f"epoch {row.epoch:3d}  loss {row.loss:.3f}  read as asked for {row.accuracy:.3f}"
-            )
 
-        checkpoint = trainer.run(on_step, on_epoch)
+        checkpoint = watched(trainer, progress, "read as asked for", after_epoch=show_faces)
     typer.echo(f"{checkpoint}  (faces in {out / 'faces.png'})")

@@ -14,4 +14,5 @@ In the order in which data flows:
     landmark_trainer.py   the landmark network in the same loop
     progress.py       where a run stands
     curves.py         the learning curve as a picture
+    watching.py       a run on the terminal
 """

@@ -13,7 +13,7 @@ class EpochResult:
     Attributes:
         epoch: 1-based.
         loss: mean over its steps.
-        accuracy: on the choosing split, in [0, 1].
+        accuracy: on the choosing split, in [0, 1]; or what else a run is judged by, more being better.
         size_px: side of the crops that were trained and looked at.
     """
 
