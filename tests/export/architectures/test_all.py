@@ -89,7 +89,7 @@ def test_a_small_size_suits_a_small_board(name: str) -> None:
 
 def test_a_size_can_be_changed_field_by_field() -> None:
     config = configure("hafnet_small", 7, {"heads": 2, "affinity_weight": 0})
-    assert (config.heads, config.affinity_weight, config.width) == (2, 0, 20)  # type: ignore[attr-defined]
+    assert (config.heads, config.affinity_weight, config.width) == (2, 0, 32)  # type: ignore[attr-defined]
     drsn = configure("drsn18_half", 7, {"unit": "none"})
     assert drsn == Drsn18Config(7, "none", width=32)
 
