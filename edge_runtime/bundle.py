@@ -31,7 +31,7 @@ from edge_runtime.errors import BundleError, BundleTamperedError
 from edge_runtime.faces.alignment import AlignmentTemplate
 from edge_runtime.features import FEATURE_LENGTHS, GIVEN, KINDS
 from edge_runtime.frames.frame import Image
-from edge_runtime.shipped import bundle_folder, shipped_bundle
+from edge_runtime.shipped import bundle_folder, shipped_bundle, shipped_names
 
 SCHEMA_ID = "roomtone-bundle/1"
 MANIFEST = "bundle.json"
@@ -342,7 +342,12 @@ def parse_manifest(folder: Path) -> Manifest:
 
 def _read_manifest(folder: Path) -> bytes:
     if not folder.is_dir():
-        raise BundleError(folder, "no such directory", hint="give the directory that holds bundle.json")
+        names = " or ".join(shipped_names())
+        raise BundleError(
+            folder,
+            "no such directory",
+            hint=f"give the directory that holds bundle.json, or the name of one that ships: {names}",
+        )
     try:
         return (folder / MANIFEST).read_bytes()
     except OSError as exc:

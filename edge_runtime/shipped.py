@@ -13,6 +13,11 @@ def shipped_bundle(name: str) -> Path:
     return _FOLDER / name
 
 
+def shipped_names() -> list[str]:
+    """Of all that are shipped, in order."""
+    return sorted(path.parent.name for path in _FOLDER.glob("*/bundle.json"))
+
+
 def bundle_folder(named: Path) -> Path:
     """What is meant by `small` on the command line or in a file: the shipped one, unless a folder here is called so."""
     is_bare = len(named.parts) == 1 and named.name not in ("", ".", "..")

@@ -461,8 +461,7 @@ def _export_facts(result: ExportResult) -> dict[str, Any]:
         "name": result.bundle.manifest.name,
         "version": result.bundle.manifest.version,
         "architecture": result.bundle.manifest.architecture.model_dump(),
-        "graph": asdict(result.graphs[0]),
-        **dict(zip(("head_graph",), map(asdict, result.graphs[1:]), strict=False)),
+        **dict(zip(("graph", "head_graph"), map(asdict, result.graphs), strict=False)),
         "parity": [asdict(hop) for hop in result.parity],
         "variants": [
             {**asdict(check.report), "golden_difference": check.golden_difference}

@@ -3,7 +3,7 @@
     new crops ──encoder, all faces in one batch──▶ features ──▶ ring of each track ──head, full rings──▶ probabilities
 
 A face is read from the moment on that its ring is full; until then it warms up: seen, and not read. Its ring begins
-anew when its track breaks, when it was not to be had for longer than two strides, or when its box jumps to where
+anew when its track breaks, when it was not to be had for longer than `LONGEST_GAP`, or when its box jumps to where
 another face must be. One frame that is missing is stood in for by the one before it.
 """
 

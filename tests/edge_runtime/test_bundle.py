@@ -70,8 +70,9 @@ def test_a_missing_file_is_named(tiny_bundle, name):
 
 
 def test_a_missing_directory_is_said_to_be_missing(tmp_path):
-    with pytest.raises(BundleError, match="no such directory"):
+    with pytest.raises(BundleError, match="no such directory") as told:
         open_bundle(tmp_path / "nowhere")
+    assert "the name of one that ships: default or small" in told.value.hint
 
 
 @pytest.mark.parametrize("name", ["model.fp32.onnx", "MODEL_CARD.md"])
