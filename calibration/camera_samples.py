@@ -29,6 +29,7 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import EndOfSource, Frame, FrameSource, Image
 from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.pupil_search import pupil_source, pupil_way
 from edge_runtime.lawful import check_lawful
 from edge_runtime.pacing import Beat
 from edge_runtime.room.zoning import RoomZones, tells_teacher
@@ -84,7 +85,8 @@ class CameraSamples:
         self._finder = FaceFinder(config.faces, waits_for_scans=waits_for_scans)
         self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
         readable = config.inference.readable_width_px or manifest.readable_width_px
-        self._crop_maker = CropMaker(manifest.alignment.template(), readable)
+        pupils = pupil_source(pupil_way(config.faces, manifest))
+        self._crop_maker = CropMaker(manifest.alignment.template(), readable, pupils=pupils)
         self._classifier = Classifier(
             engine,
             temperature=manifest.temperature,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from calibration.end_to_end import end_to_end
-from calibration.evaluation import Evaluation, PupilWay, evaluate, prepare
+from calibration.evaluation import Evaluation, evaluate, prepare
 from calibration.guard import Limits, QuantizationGuardError
 from calibration.landmark_cli import calibrate_landmarks_command, evaluate_landmarks_command
 from calibration.outcome import QuantizationSettings
@@ -28,6 +28,7 @@ from edge_runtime.commands.progress import work_progress
 from edge_runtime.config import InferenceSection
 from edge_runtime.device_profile import load_profile
 from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.faces.alignment import PupilWay
 from edge_runtime.faces.labelled import default_split
 from edge_runtime.inference.cpu import instruction_set, sums_saturate
 from edge_runtime.inference.opening import open_engine
@@ -89,8 +90,9 @@ def evaluate_command(
     threads: _Threads = 1,
     cache: _Cache = None,
     pupils: Annotated[
-        PupilWay, typer.Option(help="how crops are aligned, as faces.pupils has it on the device")
-    ] = "haar",
+        PupilWay | None,
+        typer.Option(help="how crops are aligned; when absent, as the network learned, as on a device"),
+    ] = None,
     confusion: Annotated[Path | None, typer.Option(help="draw the confusion matrix into this .png")] = None,
     whole_path: Annotated[
         bool,

@@ -28,6 +28,7 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame, Image
 from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.opening import Choice
+from edge_runtime.inference.pupil_search import pupil_source
 
 _HEIGHT_PX, _WIDTH_PX = 480, 640
 _ROWS, _COLUMNS = 2, 3
@@ -101,7 +102,9 @@ def end_to_end(
     total = len(faces.labels)
     direct, pasted, through = (np.zeros((total, len(manifest.labels)), np.float32) for _ in range(3))
     found = np.zeros(total, np.bool_)
-    crop_maker = CropMaker(manifest.alignment.template(), manifest.readable_width_px)
+    crop_maker = CropMaker(
+        manifest.alignment.template(), manifest.readable_width_px, pupils=pupil_source(faces.pupils)
+    )
     with FaceFinder(FacesSection(), waits_for_scans=True) as finder:
         for start in range(0, total, _PLACES):
             rows = np.arange(start, min(start + _PLACES, total))

@@ -8,25 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from calibration.metrics import Labels, Metrics, measure
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import ConfigurationError, Fault
-from edge_runtime.faces.alignment import FloatArray
+from edge_runtime.faces.alignment import FloatArray, PupilWay
 from edge_runtime.faces.labelled import LabelledFaces, load_labelled
-from edge_runtime.faces.locating import locate_all
-from edge_runtime.faces.precut import PrecutLocator, align_precut
+from edge_runtime.faces.precut import align_precut
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.engine import NOTHING, Engine, EngineReport, Given, Logits
-from edge_runtime.inference.landmark_engine import landmark_locator
 from edge_runtime.inference.opening import Choice
+from edge_runtime.inference.pupil_search import locate_precut
 
 OnProgress = Callable[[str, int, int], None]
-PupilWay = Literal["haar", "landmarks"]
 _BATCH: Final = 16
 
 
@@ -47,6 +45,7 @@ class PreparedFaces:
         left_out: reason → images that were dropped.
         pupils_found: share of the images whose pupils were found; the others were cut by the stated fallback.
         unreadable: files of a folder that are no image.
+        pupils: what looked for them.
         given: kind → (N, M, …) of inputs that are not made of crops; of a sequence, whose crops are (N, M, size, size).
     """
 
@@ -58,6 +57,7 @@ class PreparedFaces:
     left_out: dict[str, int]
     pupils_found: float
     unreadable: tuple[str, ...] = ()
+    pupils: PupilWay = "haar"
     given: Given = field(default_factory=dict)
 
 
@@ -96,7 +96,7 @@ def prepare(
     labelling: str = "fer",
     cache: Path | None = None,
     on_progress: OnProgress = silent,
-    pupils: PupilWay = "haar",
+    pupils: PupilWay | None = None,
 ) -> PreparedFaces:
     """Reads a split and cuts it by the bundle's template. Images of a class that the bundle lacks are left out.
 
@@ -107,7 +107,7 @@ def prepare(
         labelling: of a `.npz`: `fer` or `ferplus`.
         cache: folder for the pupils found; None keeps nothing.
         on_progress: called with (stage, done, total).
-        pupils: how they are found, as `faces.pupils` has it.
+        pupils: how they are found; None: as the bundle learned.
 
     Raises:
         ConfigurationError: the data cannot be used, the split is empty, or the bundle has none of its classes.
@@ -117,12 +117,12 @@ def prepare(
         classes = ", ".join(faces.label_names)
         problem = f"the {split} split holds no image of a class that {bundle.manifest.name} has ({classes})"
         raise ConfigurationError(str(data), [Fault("split", problem)])
-    located = locate_all(
+    way = pupils or bundle.manifest.pupils
+    located = locate_precut(
         faces.images,
+        way,
         cache=cache,
         on_progress=lambda done, total: on_progress(f"pupils, {split}", done, total),
-        locator=PrecutLocator if pupils == "haar" else landmark_locator,
-        kind="pupils" if pupils == "haar" else pupils,
     )
     known = bundle.manifest.label_names
     order = np.array([known.index(name) if name in known else -1 for name in faces.label_names], np.int64)
@@ -137,6 +137,7 @@ def prepare(
         left_out,
         float(located.pupils_found.mean()),
         faces.unreadable,
+        way,
     )
 
 

@@ -26,13 +26,13 @@ from calibration.sealing import is_sealed, seal, unseal
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.labelled import load_labelled
-from edge_runtime.faces.locating import locate_all
 from edge_runtime.faces.precut import align_precut
 from edge_runtime.faces.quality import sharpness
 from edge_runtime.features.hog import hog
 from edge_runtime.file_writing import write_whole
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Given
+from edge_runtime.inference.pupil_search import locate_precut
 from edge_runtime.state_directory import state_directory
 
 PER_CLASS: Final = 40
@@ -132,7 +132,11 @@ def choose_samples(
         _draw(np.flatnonzero(labels == k), CANDIDATES_PER_PLACE * per_class, rng) for k in range(len(names))
     ]
     rows = np.concatenate(drawn)
-    located = locate_all(faces.images[rows], on_progress=lambda *n: on_progress("pupils, calibration", *n))
+    located = locate_precut(
+        faces.images[rows],
+        bundle.manifest.pupils,
+        on_progress=lambda *n: on_progress("pupils, calibration", *n),
+    )
     crops = align_precut(faces.images[rows], located, bundle.manifest.alignment.template())
     sharp = np.array([sharpness(crop) >= SHARP for crop in crops], np.bool_)
     without = {"pupils not found": ~located.pupils_found, "blurred": located.pupils_found & ~sharp}

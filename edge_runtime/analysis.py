@@ -24,7 +24,7 @@ from edge_runtime.faces.landmarks import LandmarkFinder
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame
 from edge_runtime.inference.engine import Engine
-from edge_runtime.inference.landmark_engine import pupil_source
+from edge_runtime.inference.pupil_search import pupil_source, pupil_way
 from edge_runtime.inference.reading import reader_of
 from edge_runtime.inference.sequences import SourcePace
 from edge_runtime.pacing import Beat, Rates
@@ -84,7 +84,6 @@ class RoomAnalysis:
         )
         self._zones = RoomZones(config.zones, reads_teacher=tells_teacher(config.deployment))
         self._config, self._forgives = config, forgives
-        self._pupils = pupil_source(config)
         self._rates_classify_hz = config.inference.classify_rate_hz
         self._classify_beat = Beat(1 / config.inference.classify_rate_hz)
         self.turns: Turns | None = None
@@ -104,7 +103,8 @@ class RoomAnalysis:
         """
         config = self._config
         readable = config.inference.readable_width_px or manifest.readable_width_px
-        self._crops = CropMaker(manifest.alignment.template(), readable, self.spans, self._pupils)
+        pupils = pupil_source(pupil_way(config.faces, manifest))
+        self._crops = CropMaker(manifest.alignment.template(), readable, self.spans, pupils)
         self._reader = reader_of(
             manifest, engine, config.inference.max_batch, landmarks=landmarks, spans=self.spans
         )

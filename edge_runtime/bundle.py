@@ -28,7 +28,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_runtime.errors import BundleError, BundleTamperedError
-from edge_runtime.faces.alignment import AlignmentTemplate
+from edge_runtime.faces.alignment import AlignmentTemplate, PupilWay
 from edge_runtime.features import FEATURE_LENGTHS, GIVEN, KINDS
 from edge_runtime.frames.frame import Image
 from edge_runtime.shipped import bundle_folder, shipped_bundle, shipped_names
@@ -199,6 +199,7 @@ class Manifest(_Part):
     inputs: tuple[TensorSpec, ...] = Field(min_length=1)
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     alignment: Alignment
+    pupils: PupilWay = Field("haar", description="what found the pupils of the crops that it learned from")
     readable_width_px: int = Field(ge=16, description="narrowest face box whose expression is read, px")
     temperature: float = Field(gt=0, description="logits are divided by it before softmax")
     sequence: SequencePart | None = None

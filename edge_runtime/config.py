@@ -155,8 +155,8 @@ class FacesSection(_Section):
     lose_after_s: float = Field(
         1.5, gt=0, le=60, description="an unconfirmed face is forgotten after this time"
     )
-    pupils: Literal["haar", "landmarks"] = Field(
-        "haar", description="crops are aligned by Haar eyes, or by the landmark network's"
+    pupils: Literal["bundle", "haar", "landmarks"] = Field(
+        "bundle", description="crops are aligned by Haar eyes, by landmarks, or as the bundle learned"
     )
 
     @property

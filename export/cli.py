@@ -85,6 +85,9 @@ def train(
         typer.Option("--set", metavar="FIELD=VALUE", help="another value in the network's config"),
     ] = None,
     template: Annotated[str, typer.Option(help="alignment template: p1, loose")] = _DEFAULT.template,
+    pupils: Annotated[
+        str, typer.Option(help="what finds them: haar, landmarks, or both, each for half of the crops")
+    ] = _DEFAULT.pupils,
     epochs: Annotated[
         int, typer.Option(min=1, help="passes over the training split", rich_help_panel=_SCHEDULE)
     ] = _DEFAULT.epochs,
@@ -141,7 +144,10 @@ def train(
     votes_blend: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="share of the raters' votes in the target itself", rich_help_panel=_TARGETS
+            min=0,
+            max=1,
+            help="share of what the raters' votes say of the label in the target",
+            rich_help_panel=_TARGETS,
         ),
     ] = _DEFAULT.votes_blend,
     teacher: Annotated[
@@ -220,6 +226,7 @@ def train(
         architecture,
         changes_of(changes or []),
         template,
+        pupils,
         labels,
         epochs,
         batch_size,
@@ -246,7 +253,7 @@ def train(
         _tell_left_out(progress, sets)
         if limit is not None:
             sets["training"] = sets["training"].first(limit)
-        training, choosing = (_located(split, faces, out, progress) for split, faces in sets.items())
+        training, choosing = (_located(split, faces, out, pupils, progress) for split, faces in sets.items())
         if training.votes is None:  # a set without raters teaches by its labels alone
             recipe = replace(recipe, votes_weight=0.0, votes_blend=0.0)
         if teacher is not None:
@@ -258,11 +265,11 @@ def train(
     typer.echo(f"{checkpoint}  (torch {torch.__version__}; curve in {out / 'curve.png'})")
 
 
-def _located(split: str, faces: LabelledFaces, out: Path, progress: Progress) -> TrainingFaces:
+def _located(split: str, faces: LabelledFaces, out: Path, pupils: str, progress: Progress) -> TrainingFaces:
     from export.training.datasets import locate
 
     task = progress.add_task(f"pupils, {split}", total=len(faces), note="")
-    located = locate(faces, out / "located", _shown(progress, task))
+    located = locate(faces, out / "located", _shown(progress, task), pupils)
     progress.update(task, completed=len(faces))
     return located
 

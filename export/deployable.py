@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_runtime.bundle import Label
-from edge_runtime.faces.alignment import AlignmentTemplate
+from edge_runtime.faces.alignment import AlignmentTemplate, PupilWay
 from export.deploy import DeployedNetwork
 from export.deploy_sequence import SequenceGraphs
 
@@ -29,6 +29,7 @@ class Deployable:
         readable_width_px: narrowest face box whose expression is read.
         provenance: where it comes from, for manifest and model card.
         sequence: of a network of sequences, the two graphs that a device runs; `network` is the whole of it then.
+        pupils: what found the pupils of the crops that it learned from.
     """
 
     network: DeployedNetwork
@@ -40,6 +41,7 @@ class Deployable:
     readable_width_px: int
     provenance: Mapping[str, str]
     sequence: SequenceGraphs | None = None
+    pupils: PupilWay = "haar"
 
 
 class Request(Protocol):

@@ -284,6 +284,7 @@ def _manifest(source: Deployable, folder: Path) -> Manifest:
         alignment=Alignment(
             name=template.name, size_px=size, pupil_x_px=template.pupil_x_px, pupil_y_px=template.pupil_y_px
         ),
+        pupils=source.pupils,
         readable_width_px=source.readable_width_px,
         temperature=1.0,
         sequence=None if source.sequence is None else source.sequence.part,

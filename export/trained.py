@@ -79,6 +79,7 @@ class ExportRequest:
                 name=self.name,
                 trained_on=self.trained_on or data_note(recipe),
             ),
+            pupils=recipe.device_pupils,
         )
 
 

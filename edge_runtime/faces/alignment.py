@@ -15,7 +15,7 @@ first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ import numpy.typing as npt
 from edge_runtime.frames.frame import Image
 
 FloatArray = npt.NDArray[np.float32]
+PupilWay = Literal["haar", "landmarks"]  # what finds the pupils that crops are aligned by
 
 # Where the pupils lie in a frontal Haar box, as fractions of its side: medians over 400 frames of
 # landmarks68.npz, alike for the three frontal cascades, made symmetric.

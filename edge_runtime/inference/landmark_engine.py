@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.bundle import Bundle, Variant
-from edge_runtime.config import Config
 from edge_runtime.errors import BundleInaccurateError, EngineError, RoomtoneError
 from edge_runtime.faces.alignment import FloatArray
-from edge_runtime.faces.landmark_pupils import LandmarkPupils, PupilSource
 from edge_runtime.faces.landmarks import LandmarkFinder, PointRegressor
-from edge_runtime.faces.precut import PrecutLocator
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.engine import Graph, GraphSpec
 from edge_runtime.inference.opening import graph_loader
@@ -30,7 +27,6 @@ from edge_runtime.landmark_bundle import (
     LandmarkBundle,
     landmarks_of,
     open_landmarks,
-    packaged_landmarks_path,
 )
 
 _log = logging.getLogger(__name__)
@@ -128,36 +124,6 @@ def open_landmark_finder(folder: Path, threads: int = 1, *, finds_irises: bool =
     bundle = open_landmarks(folder)
     regressor, _ = open_regressor(bundle, threads)
     return LandmarkFinder(regressor, bundle.manifest.alignment.template(), finds_irises=finds_irises)
-
-
-def configured_landmarks(config: Config) -> LandmarkFinder | None:
-    """The network that ships with roomtone where `faces.pupils` asks for landmarks; without irises.
-
-    Raises:
-        BundleError, EngineError: see `open_landmark_finder`.
-    """
-    if config.faces.pupils == "haar":
-        return None
-    return open_landmark_finder(packaged_landmarks_path(), finds_irises=False)
-
-
-def pupil_source(config: Config) -> PupilSource | None:
-    """What `faces.pupils` names; None: Haar eyes, for which nothing has to be opened.
-
-    Raises:
-        BundleError, EngineError: see `open_landmark_finder`.
-    """
-    finder = configured_landmarks(config)
-    return None if finder is None else LandmarkPupils(finder)
-
-
-def landmark_locator() -> PrecutLocator:
-    """Finds the pupils of pre-cut faces by landmarks; see `faces.locating.locate_all`.
-
-    Raises:
-        BundleError, EngineError: see `open_landmark_finder`.
-    """
-    return PrecutLocator(LandmarkPupils(open_landmark_finder(packaged_landmarks_path(), finds_irises=False)))
 
 
 def landmarks_for(bundle: Bundle, threads: int = 1) -> LandmarkFinder | None:

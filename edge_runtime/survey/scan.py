@@ -22,7 +22,7 @@ from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.faces.quality import FaceQuality, measure_quality
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame, Image
-from edge_runtime.inference.landmark_engine import configured_landmarks
+from edge_runtime.inference.pupil_search import pupil_way, shipped_landmarks
 from edge_runtime.survey.readability import Grade, Limits, grade_faces
 
 _MOST_WIDTH_PX: Final = 1920  # looked at; a wider frame is shrunk
@@ -66,7 +66,8 @@ class ThoroughScan:
         self._detector = make_detector(config.faces.model_copy(update=thorough))
         self._search = LocalSearch()
         self._profile = load_cascade("haarcascade_profileface.xml")
-        self._pupils, self._landmarks = PupilFinder(), configured_landmarks(config)
+        self._pupils = PupilFinder()
+        self._landmarks = shipped_landmarks() if pupil_way(config.faces, manifest) == "landmarks" else None
 
     def __call__(self, image_bgr: Image) -> Sightings:
         """Looks at one frame.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.config import InferenceSection
+from edge_runtime.config import Config
 from edge_runtime.errors import BundleError, EngineError
 from edge_runtime.faces.crops import CropMaker, Crops
 from edge_runtime.faces.finder import Faces
@@ -21,6 +21,7 @@ from edge_runtime.faces.view import FrameView
 from edge_runtime.inference.classifier import Probabilities
 from edge_runtime.inference.landmark_engine import landmarks_for
 from edge_runtime.inference.opening import Choice
+from edge_runtime.inference.pupil_search import pupil_source, pupil_way
 from edge_runtime.inference.reading import FaceReader, reader_of
 from edge_runtime.profiling.spans import Spans
 
@@ -50,16 +51,14 @@ class Shadow:
     Args:
         candidate, choice: the bundle that may come, its engine checked.
         current: the bundle that runs.
-        inference: with which both run.
+        config: with which both run.
 
     Attributes:
         problem: why the candidate failed; empty while it did not.
     """
 
-    def __init__(
-        self, candidate: Bundle, choice: Choice, current: Bundle, inference: InferenceSection
-    ) -> None:
-        new, old = candidate.manifest, current.manifest
+    def __init__(self, candidate: Bundle, choice: Choice, current: Bundle, config: Config) -> None:
+        new, old, inference = candidate.manifest, current.manifest, config.inference
         self._reader: FaceReader | None = None
         self.problem = ""
         # A sequence is asked at the beat of the bundle that runs, which may be a slower one than its own.
@@ -75,8 +74,9 @@ class Shadow:
         except (BundleError, EngineError) as exc:
             self.problem = str(exc)
         readable = inference.readable_width_px or new.readable_width_px
-        shares_crops = new.alignment.template() == old.alignment.template()
-        self._maker = None if shares_crops else CropMaker(new.alignment.template(), readable)
+        template, way = new.alignment.template(), pupil_way(config.faces, new)
+        shares_crops = (template, way) == (old.alignment.template(), pupil_way(config.faces, old))
+        self._maker = None if shares_crops else CropMaker(template, readable, pupils=pupil_source(way))
         # Column of the candidate for each label of the current bundle that it has too.
         columns = {name: index for index, name in enumerate(new.label_names)}
         shared = [(index, columns[name]) for index, name in enumerate(old.label_names) if name in columns]

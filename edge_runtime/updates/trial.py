@@ -239,7 +239,7 @@ class Trials:
         self._loaded = Order(bundle, choice)
         self._before, self._on_trial, self._failure = _Window(), _Window(), ""
         self._stage_began_s = time.monotonic()
-        self.shadow = Shadow(bundle, choice, self._active, self._config.inference)
+        self.shadow = Shadow(bundle, choice, self._active, self._config)
         _log.info("%s runs beside %s on live faces", candidate, Slot.holding(self._active))
 
     def _conduct(self) -> None:

@@ -16,6 +16,7 @@ from edge_runtime.faces.labelled import VOTE_COLUMNS
 from edge_runtime.features import make_inputs
 from export.training.datasets import TrainingFaces
 from export.training.recipe import Recipe
+from export.training.votes import label_given_votes
 
 _Distributions = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ class Batches:
         self._recipe, self._faces = recipe, faces
         self._features = [(kind, kind) for kind in inputs if kind != "crop"]
         self._votes = _vote_shares(faces)
-        self._targets = _targets(recipe, faces, self._votes, label_names)
+        self._targets = _targets(recipe, faces, label_names)
         counts = np.bincount(faces.labels, minlength=len(label_names))
         odds = counts[faces.labels].astype(np.float64) ** -recipe.class_balance
         self._odds = odds / odds.sum()
@@ -81,7 +82,10 @@ class Batches:
         def cut(start: int) -> Batch:
             rows = np.sort(order[start : start + size])
             faces = self._faces
-            crops = self._recipe.augmentation.crops(faces.images[rows], faces.pupils_xy[rows], template, rng)
+            pupils = faces.pupils_xy[rows]
+            if faces.also_xy is not None:
+                pupils = np.where(rng.random((len(rows), 1, 1)) < 0.5, faces.also_xy[rows], pupils)
+            crops = self._recipe.augmentation.crops(faces.images[rows], pupils, template, rng)
             features = make_inputs(self._features, crops)
             return Batch(
                 torch.from_numpy(crops),
@@ -112,16 +116,12 @@ def _vote_shares(faces: TrainingFaces) -> _Distributions:
     return np.asarray(votes / votes.sum(axis=1, keepdims=True).clip(min=1), np.float32)
 
 
-def _targets(
-    recipe: Recipe, faces: TrainingFaces, votes: _Distributions, label_names: tuple[str, ...]
-) -> _Distributions:
-    """The label, blended with the raters' votes for the same classes, smoothed, then blended with a teacher's view."""
-    one_hot = np.eye(len(label_names), dtype=np.float32)[faces.labels]
-    if recipe.votes_blend:
-        known = votes[:, [VOTE_COLUMNS.index(name) for name in label_names]]
-        total = known.sum(axis=1, keepdims=True)
-        known = np.where(total > 0, known / total.clip(min=1e-6), one_hot)
-        one_hot = (1 - recipe.votes_blend) * one_hot + recipe.votes_blend * known
+def _targets(recipe: Recipe, faces: TrainingFaces, label_names: tuple[str, ...]) -> _Distributions:
+    """The label, blended with what the raters' votes say of it, smoothed, then blended with a teacher's view."""
+    one_hot: _Distributions = np.eye(len(label_names), dtype=np.float32)[faces.labels]
+    if recipe.votes_blend and faces.votes is not None:
+        voted = label_given_votes(faces.votes, faces.labels, label_names, fitted=recipe.labels != "ferplus")
+        one_hot = (1 - recipe.votes_blend) * one_hot + recipe.votes_blend * voted
     smooth = recipe.label_smoothing
     targets = one_hot * (1 - smooth) + smooth / len(label_names)
     if faces.taught is not None:

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ConfigurationError, Fault
-from edge_runtime.faces.alignment import FloatArray
+from edge_runtime.faces.alignment import FloatArray, PupilWay
 from edge_runtime.faces.labelled import LabelledFaces
-from edge_runtime.faces.locating import locate_all
 from edge_runtime.faces.precut import LocatedFaces
 from edge_runtime.frames.frame import Image
+from edge_runtime.inference.pupil_search import locate_precut
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class TrainingFaces:
         images: (N, H, W) uint8.
         labels: (N,) int64.
         located: pupils in pixels of the images.
+        also_xy: (N, 2, 2) float32 pupils that something else found, for half of the crops; None: `located` for all.
         votes: (N, 10) uint8, how many raters chose what; None where the set has no votes.
         taught: (N, K) float32, a teacher's probabilities; None without a teacher.
     """
@@ -34,6 +35,7 @@ class TrainingFaces:
     located: LocatedFaces
     votes: Image | None = None
     taught: FloatArray | None = None
+    also_xy: FloatArray | None = None
 
     @property
     def pupils_xy(self) -> FloatArray:
@@ -42,17 +44,28 @@ class TrainingFaces:
 
 
 def locate(
-    faces: LabelledFaces, cache: Path, progress: Callable[[int, int], None] = lambda done, total: None
+    faces: LabelledFaces,
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    pupils: str = "haar",
 ) -> TrainingFaces:
     """Finds face and pupils in each image; reads them from `cache` where they were found before.
 
     Args:
         faces: one split.
         cache: folder for the result; made when absent.
-        progress: called with (images done, images in all).
+        progress: called with (images done, images in all), for each finder anew.
+        pupils: what finds them, of `recipe.PUPILS`; where both do, `located` are the landmarks'.
+
+    Raises:
+        BundleError, EngineError: the landmark network cannot be opened.
     """
-    located = locate_all(faces.images, cache=cache, on_progress=progress)
-    return TrainingFaces(faces.images, faces.labels, located, faces.votes)
+    way: PupilWay = "haar" if pupils == "haar" else "landmarks"
+    located = locate_precut(faces.images, way, cache=cache, on_progress=progress)
+    also_xy = None
+    if pupils == "both":
+        also_xy = locate_precut(faces.images, "haar", cache=cache, on_progress=progress).pupils_xy
+    return TrainingFaces(faces.images, faces.labels, located, faces.votes, also_xy=also_xy)
 
 
 def check_sizes(

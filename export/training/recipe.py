@@ -6,14 +6,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from edge_runtime.errors import ConfigurationError, Fault
-from edge_runtime.faces.alignment import TEMPLATES
+from edge_runtime.faces.alignment import TEMPLATES, PupilWay
 from edge_runtime.faces.labelled import LABELLINGS
 from export.training.augmentation import Augmentation
 
+PUPILS: Final = ("haar", "landmarks", "both")
 # What a recipe did that was stored before these could be chosen.
 _BEFORE: Final[dict[str, Any]] = {
     "changes": {},
     "labels": "fer",
+    "pupils": "haar",
     "early_size_px": 0,
     "early_share": 0.0,
     "votes_weight": 0.0,
@@ -32,6 +34,8 @@ class Recipe:
         architecture: a name of `export.architectures.ARCHITECTURES`.
         changes: fields of its config that have another value than the named size, for ablations.
         template: name of the alignment template.
+        pupils: what finds them in the images: Haar eyes, landmarks, or each for half of the crops, so that the network
+            knows the errors of both.
         labels: which labelling is learned, a name of `edge_runtime.faces.labelled.LABELLINGS`.
         epochs: passes over the training split.
         batch_size: images in a step.
@@ -46,7 +50,7 @@ class Recipe:
             learns at 64 px costs two thirds of the time and serves at 96 px.
         votes_weight: of the loss of a second head, which learns the distribution of the raters' votes and is
             dropped after training; 0 has none.
-        votes_blend: share of that distribution in the target itself, 0 to 1.
+        votes_blend: share of what the votes say of the label in the target itself, 0 to 1; see `export.training.votes`.
         teacher: the bundle whose probabilities are learned too, with its digest; empty without one.
         teacher_weight: share of those probabilities in the target, 0 to 1.
         mixup: parameter of the Beta distribution of the share with which two images of a batch are blended
@@ -64,6 +68,7 @@ class Recipe:
     architecture: str = "hafnet_edge"
     changes: dict[str, int | float | str] = field(default_factory=dict)
     template: str = "loose"
+    pupils: str = "haar"
     labels: str = "fer"
     epochs: int = 30
     batch_size: int = 64
@@ -86,7 +91,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         faults = []
-        for name, known in (("template", tuple(TEMPLATES)), ("labels", tuple(LABELLINGS))):
+        for name, known in (
+            ("template", tuple(TEMPLATES)),
+            ("labels", tuple(LABELLINGS)),
+            ("pupils", PUPILS),
+        ):
             if getattr(self, name) not in known:
                 problem = f"is {getattr(self, name)!r}, not one of {', '.join(known)}"
                 faults.append(Fault(name, problem))
@@ -104,6 +113,11 @@ class Recipe:
             faults.append(Fault("early_size_px", f"is {self.early_size_px}; the networks need 32 px or more"))
         if faults:
             raise ConfigurationError("the recipe", faults, hint="roomtone train --help lists the choices")
+
+    @property
+    def device_pupils(self) -> PupilWay:
+        """What a device is to find them by: landmarks where they were learned from, since they miss fewer."""
+        return "haar" if self.pupils == "haar" else "landmarks"
 
     def size_px(self, progress: float) -> int:
         """Side of the crops after this share of the run, 0 to 1."""

@@ -5,29 +5,13 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
 from edge_runtime.bundle import Variant, default_bundle_path, open_bundle
 from edge_runtime.bundle_writing import digests, write_manifest
-from edge_runtime.config import Config
 from edge_runtime.errors import BundleError, BundleInaccurateError, BundleTamperedError, EngineError
-from edge_runtime.faces.alignment import LOOSE_TEMPLATE, align
-from edge_runtime.faces.crops import CropMaker
-from edge_runtime.faces.finder import Faces
-from edge_runtime.faces.landmark_pupils import LandmarkPupils
-from edge_runtime.faces.view import FrameView
-from edge_runtime.frames.frame import Frame
-from edge_runtime.frames.simulation.appearance import Pose
-from edge_runtime.frames.simulation.controls import expression
-from edge_runtime.frames.simulation.face import render_face
-from edge_runtime.inference.landmark_engine import (
-    landmark_locator,
-    load_regressor,
-    open_regressor,
-    pupil_source,
-)
+from edge_runtime.inference.landmark_engine import load_regressor, open_regressor
 from edge_runtime.landmark_bundle import (
     embed_landmarks,
     landmarks_of,
@@ -66,30 +50,6 @@ def test_a_file_that_is_no_network_and_crops_of_another_size_are_errors_in_words
         load_regressor(replace(packaged, folder=tmp_path), variant)
     with pytest.raises(EngineError, match="failed on"):
         load_regressor(packaged, variant).regress(np.zeros((2, 20, 20), np.uint8))
-
-
-def test_haar_eyes_open_no_network_and_landmarks_do():
-    assert pupil_source(Config()) is None
-    assert isinstance(pupil_source(Config(faces={"pupils": "landmarks"})), LandmarkPupils)
-
-
-def test_a_tilted_face_is_cut_upright_by_its_landmarks():
-    face = render_face(expression("happy"), Pose(roll_deg=18), size_px=200)
-    view = FrameView(Frame(face.image_bgr, 0.0))
-    maker = CropMaker(LOOSE_TEMPLATE, 32, pupils=pupil_source(Config(faces={"pupils": "landmarks"})))
-    crops = maker.make(view, Faces(np.array([1]), face.truth.box_xyxy[None], np.zeros(1)))
-    assert crops.pupils_found.tolist() == [True]
-    truth = align(view.grey, face.truth.pupils_xy[None], LOOSE_TEMPLATE)
-    assert np.corrcoef(crops.images.ravel(), truth.ravel())[0, 1] > 0.9
-
-
-def test_data_sets_are_cut_by_the_same_landmarks():
-    face = render_face(expression("neutral"), size_px=96, face_px=85)
-    grey = cv2.cvtColor(face.image_bgr, cv2.COLOR_BGR2GRAY)
-    located = landmark_locator()(grey[None])
-    assert located.pupils_found.tolist() == [True]
-    apart = np.linalg.norm(face.truth.pupils_xy[1] - face.truth.pupils_xy[0])
-    assert np.abs(located.pupils_xy[0] - face.truth.pupils_xy).max() < 0.12 * apart
 
 
 @pytest.fixture

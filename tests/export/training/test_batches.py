@@ -5,7 +5,8 @@ import pytest
 import torch
 from export_parts import drawn_faces
 
-from edge_runtime.faces.labelled import FER_LABELS, VOTE_COLUMNS
+from edge_runtime.faces.labelled import FER_LABELS, FERPLUS_LABELS, VOTE_COLUMNS
+from export.training.augmentation import Augmentation
 from export.training.batches import Batches
 from export.training.datasets import TrainingFaces
 from export.training.recipe import Recipe
@@ -42,14 +43,34 @@ def test_epochs_differ_and_can_be_had_again(faces: TrainingFaces) -> None:
     assert not torch.equal(first, second)
 
 
-def test_votes_are_blended_into_the_target_for_the_classes_that_it_has(faces: TrainingFaces) -> None:
-    # The first face is labelled angry; the raters say angry 2, sad 2, contempt 4, which FER2013 does not have.
-    voted = with_votes(faces, {"angry": 2, "sad": 2, "contempt": 4})
-    targets = Batches(Recipe(batch_size=8, label_smoothing=0, votes_blend=0.5), voted, FER_LABELS)._targets
-    expected = np.zeros(7)
-    expected[FER_LABELS.index("angry")], expected[FER_LABELS.index("sad")] = 0.75, 0.25
+def test_votes_are_blended_into_the_target(faces: TrainingFaces) -> None:
+    # Labels that are the majority of their votes: angry 2, sad 2, and one rater who cannot tell; none on the second.
+    voted = with_votes(faces, {"angry": 2, "sad": 2, "unknown": 1})
+    recipe = Recipe(batch_size=8, labels="ferplus", label_smoothing=0, votes_blend=0.5)
+    targets = Batches(recipe, voted, FERPLUS_LABELS)._targets
+    expected = np.zeros(8)  # the first face has label 0, neutral here
+    expected[0], expected[FERPLUS_LABELS.index("angry")], expected[FERPLUS_LABELS.index("sad")] = (
+        0.5,
+        0.25,
+        0.25,
+    )
     np.testing.assert_allclose(targets[0], expected)
-    np.testing.assert_allclose(targets[1], np.eye(7)[1])  # nobody voted: the label alone
+    np.testing.assert_allclose(targets[1], np.eye(8)[1])
+
+
+def test_half_of_the_crops_are_cut_by_the_other_finders_pupils(faces: TrainingFaces) -> None:
+    # The other finder stands every head upside down: the mean picture of a batch shows which were cut by it.
+    plain = Recipe(
+        batch_size=32, augmentation=Augmentation(rotation_deg=0, scale=0, shift=0, flip=0, blur=0, erase=0)
+    )
+    either = Batches(plain, replace(faces, also_xy=faces.pupils_xy[:, ::-1].copy()), FER_LABELS)
+    crops = next(either.epoch(1, 48)).crops.numpy().astype(int)
+    upright = next(Batches(plain, faces, FER_LABELS).epoch(1, 48)).crops.numpy().astype(int)
+    rotated = [
+        (np.abs(crop - turned[::-1, ::-1])).mean() for crop, turned in zip(crops, upright, strict=True)
+    ]
+    share = np.mean([np.abs(a - b).mean() > r for a, b, r in zip(crops, upright, rotated, strict=True)])
+    assert 0.2 < share < 0.8
 
 
 def test_smoothing_gives_every_class_its_share(faces: TrainingFaces) -> None:

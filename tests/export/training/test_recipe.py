@@ -7,12 +7,13 @@ from typer.main import get_command
 from edge_runtime.errors import ConfigurationError
 from export.cli import train_app
 from export.training.augmentation import Augmentation
-from export.training.recipe import Recipe
+from export.training.recipe import PUPILS, Recipe
 
 CHANGED = Recipe(
     "hafnet_half",
     {"heads": 2, "affinity_weight": 0.5},
     template="p1",
+    pupils="both",
     labels="ferplus",
     epochs=3,
     batch_size=8,
@@ -55,8 +56,13 @@ def test_its_flags_are_options_of_the_command_and_give_it_again() -> None:
     )
     assert (given["learning_rate"], given["label_smoothing"], given["votes_blend"]) == (0.02, 0.2, 0.3)
     assert (given["teacher"], given["teacher_weight"]) == (Path("TEACHER"), 0.4)
+    assert given["pupils"] == "both"
     assert given["changes"] == ["heads=2", "affinity_weight=0.5"]
     assert (given["early_size"], given["rotation"], given["erase"], given["seed"]) == (48, 30.0, 0.0, 4)
+
+
+def test_a_device_finds_pupils_by_what_a_network_learned_from_and_by_landmarks_of_both() -> None:
+    assert [Recipe(pupils=way).device_pupils for way in PUPILS] == ["haar", "landmarks", "landmarks"]
 
 
 def test_crops_are_small_in_the_first_part_of_the_run() -> None:
@@ -66,5 +72,11 @@ def test_crops_are_small_in_the_first_part_of_the_run() -> None:
 
 def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(ConfigurationError) as found:
-        Recipe(template="round", labels="raf", cutmix=1.5, early_size_px=8)
-    assert [fault.key for fault in found.value.faults] == ["template", "labels", "cutmix", "early_size_px"]
+        Recipe(template="round", labels="raf", pupils="all", cutmix=1.5, early_size_px=8)
+    assert [fault.key for fault in found.value.faults] == [
+        "template",
+        "labels",
+        "pupils",
+        "cutmix",
+        "early_size_px",
+    ]
