@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
@@ -180,14 +179,6 @@ class SourcePace:
             _log.info("frames come often enough for the network's sequences")
 
 
-@dataclass(slots=True)
-class SequenceCounters:
-    """Totals: faces whose frame was encoded, and those among them that warmed up and were not read."""
-
-    encoded: int = 0
-    warming_up: int = 0
-
-
 class SequenceClassifier:
     """Reads the faces of a moment by what they did in the last frames.
 
@@ -198,7 +189,6 @@ class SequenceClassifier:
         stride_s: when it is not the bundle's; for a candidate in the shadow, which is not asked at its own beat.
 
     Attributes:
-        counters: what it did.
         rings: what it remembers.
         pace: whether the source is fast enough.
     """
@@ -217,7 +207,6 @@ class SequenceClassifier:
         self.stride_s = part.stride_s if stride_s is None else stride_s
         self.rings = FeatureRings(part.frames, part.feature_length, self.stride_s)
         self.pace = SourcePace(self.stride_s)
-        self.counters = SequenceCounters()
 
     def read(
         self, now_s: float, crops: Crops, given: Given = NOTHING
@@ -244,8 +233,6 @@ class SequenceClassifier:
             ]
             self.rings.push(now_s, crops.track_ids, crops.boxes_xyxy, np.concatenate(features))
         ready = self.rings.are_full(crops.track_ids)
-        self.counters.encoded += len(crops)
-        self.counters.warming_up += int((~ready).sum())
         tracks = crops.track_ids[ready]
         if not len(tracks):
             return (
