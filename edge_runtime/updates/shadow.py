@@ -23,6 +23,7 @@ from edge_runtime.inference.landmark_engine import landmarks_for
 from edge_runtime.inference.opening import Choice
 from edge_runtime.inference.pupil_search import pupil_source, pupil_way
 from edge_runtime.inference.reading import FaceReader, reader_of
+from edge_runtime.pacing import Beat
 from edge_runtime.profiling.spans import Spans
 
 _STAGE: Final = "shadow"
@@ -61,15 +62,18 @@ class Shadow:
         new, old, inference = candidate.manifest, current.manifest, config.inference
         self._reader: FaceReader | None = None
         self.problem = ""
-        # A sequence is asked at the beat of the bundle that runs, which may be a slower one than its own.
-        slowest_s = max(new.sequence.stride_s, 1 / inference.classify_rate_hz) if new.sequence else None
+        # Faces come at the beat of the bundle that runs: a sequence lets those between two strides go, and where
+        # they come more seldom than it wants, they are its frames.
+        beat_s = old.sequence.stride_s if old.sequence else 1 / inference.classify_rate_hz
+        stride_s = max(new.sequence.stride_s, beat_s) if new.sequence else None
+        self._beat = None if stride_s is None else Beat(stride_s)
         try:
             self._reader = reader_of(
                 new,
                 choice.engine,
                 inference.max_batch,
                 landmarks=landmarks_for(candidate, inference.threads),
-                stride_s=slowest_s,
+                stride_s=stride_s,
             )
         except (BundleError, EngineError) as exc:
             self.problem = str(exc)
@@ -96,6 +100,8 @@ class Shadow:
         """
         if self.problem or self._reader is None:
             return
+        if self._beat is not None and not self._beat.strikes(view.timestamp_s):
+            return
         with self._spans.measure(_STAGE):
             own = crops if self._maker is None else self._maker.make(view, faces)
             if not len(own):
@@ -113,6 +119,8 @@ class Shadow:
         """Forgets all tracks but these."""
         if self._reader is not None:
             self._reader.keep_only(track_ids)
+        if self._beat is not None and not len(track_ids):  # the next face may come at any time
+            self._beat.reset()
 
     def _count(self, old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> None:
         if not len(old) or not len(self._old_columns):

@@ -10,13 +10,14 @@ from sequence_bundles import FRAMES, STRIDE_S, TinySequence, write_sequence_bund
 
 from edge_runtime.analysis import RoomAnalysis
 from edge_runtime.bundle import open_bundle
-from edge_runtime.config import Config
+from edge_runtime.config import Config, InferenceSection
 from edge_runtime.errors import EngineError
 from edge_runtime.faces.landmarks import LandmarkFinder
 from edge_runtime.frames.simulation.classroom import SimulatedClassroom
 from edge_runtime.inference.landmark_engine import landmarks_for
 from edge_runtime.inference.opening import open_engine
 from edge_runtime.pacing import Rates
+from edge_runtime.updates.shadow import Shadow
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,35 @@ def test_a_device_without_a_landmark_network_says_so_before_it_starts(tmp_path, 
 
 def test_a_bundle_of_crops_alone_needs_no_landmark_network(tmp_path):
     assert landmarks_for(open_bundle(write_sequence_bundle(tmp_path / "tiny", TinySequence.drawn()))) is None
+
+
+@pytest.mark.parametrize(
+    ("asked_hz", "readings"),
+    [
+        pytest.param(12.0, 4 / STRIDE_S - FRAMES, id="more often than its stride"),
+        pytest.param(2.0, 4 * 2 - FRAMES, id="more seldom"),
+    ],
+)
+def test_a_candidate_of_sequences_is_asked_at_its_own_stride_where_faces_come_as_often(
+    analysis, lesson, tiny_original, tmp_path, asked_hz, readings
+):
+    """At 12 Hz a face gives 12 strides' readings in 4 s; frame by frame they would be 44 - from sequences of 0.4 s."""
+    inference = InferenceSection(classify_rate_hz=asked_hz)
+    running = open_bundle(tiny_original)
+    config = Config(inference=inference)
+    candidate = open_bundle(write_sequence_bundle(tmp_path / "candidate", TinySequence.drawn()))
+    shadow = Shadow(candidate, open_engine(candidate, inference), running, inference)
+    with RoomAnalysis(config, running.manifest, open_engine(running, inference).engine) as room:
+        room.shadow = shadow
+        for frame in lesson:
+            room.process(frame)
+        room.end()
+        first_lap = shadow.report().faces
+        for frame in lesson:  # the clock of a film that begins again
+            room.process(frame)
+    assert 5 * readings <= first_lap <= 6 * (readings + 1)
+    assert shadow.report().faces >= 2 * first_lap - 6
+    assert not shadow.problem
 
 
 class MeanFace:
