@@ -59,7 +59,7 @@ def download(
             broke `TRIES` times; what has come is kept, and the next call goes on there.
     """
     if urlsplit(url).scheme != "https":
-        raise UpdateError(f"{_shown(url)} is not https", hint="bundles are fetched over https only")
+        raise UpdateError(f"{shown(url)} is not https", hint="bundles are fetched over https only")
     with worded(f"{folder} cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
         adopt(folder)
@@ -107,7 +107,7 @@ def _fetch(
         total = start + int(length) if length.isdecimal() else None
         if max(total or 0, start) > max_bytes:
             raise _too_long(url, max_bytes)
-        with worded(f"{_shown(url)} cannot be kept in {part.parent}"):
+        with worded(f"{shown(url)} cannot be kept in {part.parent}"):
             need_room(part.parent, (total or start) - start)
             _note(part).write_text(json.dumps({"etag": response.headers.get("ETag", "")}), "utf-8")
         _receive(response, part, start=start, total=total, url=url, max_bytes=max_bytes, progress=progress)
@@ -140,7 +140,7 @@ def _receive(
             done += len(chunk)
             if done > max_bytes:
                 raise _too_long(url, max_bytes)
-            with worded(f"{_shown(url)} cannot be kept in {part.parent}"):
+            with worded(f"{shown(url)} cannot be kept in {part.parent}"):
                 file.write(chunk)
                 file.flush()
             progress(done, total)
@@ -189,7 +189,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         if urlsplit(newurl).scheme != "https":
             fp.close()
             raise UpdateError(
-                f"{_shown(req.full_url)} redirects to {_shown(newurl)}, which is not https",
+                f"{shown(req.full_url)} redirects to {shown(newurl)}, which is not https",
                 hint="tell whoever runs the server; nothing was fetched",
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -205,27 +205,27 @@ def _is_transient(exc: Exception) -> bool:
 def _problem(url: str, exc: Exception, part: Path) -> UpdateError:
     if isinstance(exc, urllib.error.HTTPError):
         return UpdateError(
-            f"{_shown(url)}: the server says {exc.code} {exc.reason}", hint="check the address"
+            f"{shown(url)}: the server says {exc.code} {exc.reason}", hint="check the address"
         )
     reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
     if isinstance(reason, ssl.SSLCertVerificationError):
         return UpdateError(
-            f"{_shown(url)}: its certificate is not trusted: {reason.verify_message}",
+            f"{shown(url)}: its certificate is not trusted: {reason.verify_message}",
             hint="[updates] ca_file must be the certificate of the authority that signed the server's; "
             "check the device's clock too",
         )
     have, _ = _so_far(part)
     kept = f"; {have / 1e6:.1f} MB are kept, and the next try goes on there" if have else ""
-    return UpdateError(f"{_shown(url)}: the connection failed: {reason}{kept}", hint="try again")
+    return UpdateError(f"{shown(url)}: the connection failed: {reason}{kept}", hint="try again")
 
 
 def _too_long(url: str, max_bytes: int) -> UpdateError:
     return UpdateError(
-        f"{_shown(url)} is longer than {max_bytes / 1e6:.0f} MB", hint="[updates] max_bundle_mb allows more"
+        f"{shown(url)} is longer than {max_bytes / 1e6:.0f} MB", hint="[updates] max_bundle_mb allows more"
     )
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """A url without user, password and query, which may be secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from edge_runtime.bundle import MANIFEST, SIGNATURE, parse_manifest
 from edge_runtime.config import UpdatesSection
-from edge_runtime.errors import BundleTamperedError, UpdateError
+from edge_runtime.errors import BundleError, BundleTamperedError, UpdateError
 from edge_runtime.updates.archives import check_size, unpack
-from edge_runtime.updates.download import Progress, download
+from edge_runtime.updates.download import Progress, download, shown
 from edge_runtime.updates.durable import need_room, worded
 from edge_runtime.updates.slot_table import Candidate, Waiver
 from edge_runtime.updates.slots import Slots
@@ -50,7 +52,7 @@ def install(
             source, slots.folder / DOWNLOADS, max_bytes=max_bytes, ca_file=settings.ca_file, progress=progress
         )
         try:
-            return _install_file(slots, archive, max_bytes, sha256, waivers)
+            return _install_file(slots, archive, shown(source), max_bytes, sha256, waivers)
         finally:
             archive.unlink(missing_ok=True)
     path = Path(source)
@@ -62,7 +64,7 @@ def install(
         raise UpdateError(
             f"{source}: no such file or directory", hint="give a directory, an archive or an https url"
         )
-    return _install_file(slots, path, max_bytes, sha256, waivers)
+    return _install_file(slots, path, source, max_bytes, sha256, waivers)
 
 
 def url_of(bundle: str, settings: UpdatesSection) -> str:
@@ -85,19 +87,20 @@ def url_of(bundle: str, settings: UpdatesSection) -> str:
 
 
 def _install_file(
-    slots: Slots, archive: Path, max_bytes: int, sha256: str | None, waivers: tuple[Waiver, ...]
+    slots: Slots, archive: Path, source: str, max_bytes: int, sha256: str | None, waivers: tuple[Waiver, ...]
 ) -> Candidate:
     if sha256 is not None:
         with archive.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != sha256.lower():
             raise BundleTamperedError(
-                archive, f"has the digest {found[:12]}…, not {sha256[:12]}…", hint="fetch it again"
+                source, f"has the digest {found[:12]}…, not {sha256[:12]}…", hint="fetch it again"
             )
     with slots.new_folder() as partial, worded(f"{archive} cannot be unpacked into {slots.folder}"):
         need_room(slots.folder, min(max_bytes, archive.stat().st_size))
-        unpack(archive, partial, max_bytes=max_bytes)
-        return slots.install(partial, waivers)
+        with _called(source, partial):
+            unpack(archive, partial, max_bytes=max_bytes)
+            return slots.install(partial, waivers)
 
 
 def _install_folder(slots: Slots, folder: Path, max_bytes: int, waivers: tuple[Waiver, ...]) -> Candidate:
@@ -114,4 +117,16 @@ def _install_folder(slots: Slots, folder: Path, max_bytes: int, waivers: tuple[W
                 shutil.copyfile(folder / path, partial / path)
             except FileNotFoundError as exc:
                 raise UpdateError(f"{folder}: {path} is missing", hint="copy the bundle again") from exc
-        return slots.install(partial, waivers)
+        with _called(str(folder), partial):
+            return slots.install(partial, waivers)
+
+
+@contextmanager
+def _called(source: str, partial: Path) -> Iterator[None]:
+    """What is wrong with the copy in the slots is told of what the operator gave."""
+    try:
+        yield
+    except BundleError as exc:
+        if exc.path != partial:  # a key
+            raise
+        raise type(exc)(source, exc.problem, hint=exc.hint) from exc

@@ -207,8 +207,9 @@ def test_only_what_the_pinned_key_signed_is_installed_and_run(
 ) -> None:
     slots = open_slots(strict, tmp_path)
     folder = versions("0.2.0")
-    with pytest.raises(BundleSignatureError, match=r"no bundle\.sig"):
-        install(slots, str(folder), strict)
+    for source in (folder, pack(folder, tmp_path / "unsigned.tar")):
+        with pytest.raises(BundleSignatureError, match=rf"^bundle {source}: has no bundle\.sig"):
+            install(slots, str(source), strict)
     sign_bundle(folder, keys.private)
     for source in (folder, pack(folder, tmp_path / "b.tar")):
         candidate = install(slots, str(source), strict)
