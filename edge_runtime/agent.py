@@ -336,7 +336,7 @@ class Agent:
     def _open_source(self) -> FrameSource:
         self._source = open_source(
             self.config.camera,
-            camera_id=self.config.device.device,
+            camera_id=device_name(self.config.device),
             device=device_name(self.config.device),
             grey=not self.config.faces.needs_colour,
             spans=self._spans,

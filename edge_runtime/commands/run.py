@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -125,6 +126,7 @@ def _run_camera(settings: Callable[[], Config], *, is_from_file: bool, prints: b
 def _run_cameras(reads: Sequence[Callable[[], Config]], *, prints: bool, until_end: bool) -> None:
     from edge_runtime.cameras import Cameras
 
+    _name_threads_in_log()
     with Cameras(reads, stream=sys.stdout if prints else None) as cameras:
         _on_signals(cameras.stop)
         try:
@@ -134,6 +136,13 @@ def _run_cameras(reads: Sequence[Callable[[], Config]], *, prints: bool, until_e
             return
     for name, summary in summaries.items():
         _tell(summary, name)
+
+
+def _name_threads_in_log() -> None:
+    """A camera's threads have its name, and so have their lines."""
+    lines = logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s, %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(lines)
 
 
 def _stages(summary: RunSummary) -> list[tuple[str, list[float]]]:

@@ -25,7 +25,7 @@ class Frame:
         image: (H, W, 3) uint8 BGR or (H, W) uint8 grey, contiguous, H and W at least 1. Grey is the decoder's own
             brightness, of a full or limited range (16 to 235).
         timestamp_s: seconds on the source's capture clock; never less than that of the frame before.
-        camera_id: which camera, `[a-z0-9-]`.
+        camera_id: which camera; on a device site.room.device.
     """
 
     image: Image

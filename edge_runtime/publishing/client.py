@@ -139,7 +139,7 @@ class Publisher:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._progress = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="roomtone-publisher", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"publisher {topics.name}", daemon=True)
 
         self._connection: Connection | None = None
         self._in_flight: dict[int, tuple[str, float]] = {}  # mid → topic and when; events and retained values

@@ -75,7 +75,7 @@ class RequestDesk:
         self._topics, self._handlers, self._respond, self._wall = topics, handlers, respond, wall
         self._queue: queue.Queue[tuple[Command, bytes] | None] = queue.Queue(_WAITING)
         self._answered: OrderedDict[tuple[Command, str], Response | None] = OrderedDict()
-        self._thread = threading.Thread(target=self._run, name="roomtone-requests", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"requests {topics.name}", daemon=True)
 
     def take(self, command: Command, payload: bytes) -> None:
         """Leaves a request here; never waits."""

@@ -97,6 +97,11 @@ class Topics:
         return f"{self.root}/{self.site}/{self.room}/{self.device}"
 
     @property
+    def name(self) -> str:
+        """site.room.device, as files, threads and log lines of this device are called."""
+        return f"{self.site}.{self.room}.{self.device}"
+
+    @property
     def availability(self) -> str:
         """`online` or `offline`; the last will speaks here."""
         return f"{self.base}/{Leaf.AVAILABILITY}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -303,6 +304,29 @@ def test_a_signal_ends_all_of_them_in_good_order(tiny_bundle: Path, tmp_path: Pa
         ("room-13", 1),
     ]
     assert "greenfield.room-13.camera-1: 1 windows" in errors
+
+
+def test_each_line_of_the_log_names_its_camera(tiny_bundle: Path, tmp_path: Path) -> None:
+    cameras: list[str] = []
+    for room in ("room-12", "room-13"):
+        images, file = tmp_path / room, tmp_path / f"{room}.toml"
+        images.mkdir()
+        cv2.imwrite(str(images / "1.png"), np.zeros((240, 320), np.uint8))
+        (images / "2.png").write_bytes(b"no image")
+        file.write_text(
+            f'[device]\nsite = "greenfield"\nroom = "{room}"\n[camera]\nsource = "{images}"\n'
+            f'[inference]\nbundle = "{tiny_bundle}"\n'
+        )
+        cameras += ["--camera", str(file)]
+    command = [sys.executable, "-m", "edge_runtime", "run", *cameras, "--until-end"]
+    environ = os.environ | {"STATE_DIRECTORY": str(tmp_path / "state")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)
+    assert done.returncode == 0, done.stderr
+    skipped = [line for line in done.stderr.splitlines() if "image skipped" in line]
+    assert sorted(line.split("WARNING ")[1].partition(",")[0] for line in skipped) == [
+        "camera greenfield.room-12.camera-1",
+        "camera greenfield.room-13.camera-1",
+    ]
 
 
 def test_one_source_for_several_cameras_is_a_usage_error(tmp_path: Path) -> None:
