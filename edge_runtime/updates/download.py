@@ -204,9 +204,7 @@ def _is_transient(exc: Exception) -> bool:
 
 def _problem(url: str, exc: Exception, part: Path) -> UpdateError:
     if isinstance(exc, urllib.error.HTTPError):
-        return UpdateError(
-            f"{shown(url)}: the server says {exc.code} {exc.reason}", hint="check the address"
-        )
+        return UpdateError(f"{shown(url)}: the server says {exc.code} {exc.reason}", hint="check the address")
     reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
     if isinstance(reason, ssl.SSLCertVerificationError):
         return UpdateError(
