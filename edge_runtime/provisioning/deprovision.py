@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.config import Config
 from edge_runtime.config_file import load_config
-from edge_runtime.config_layers import LAYER_FILES
+from edge_runtime.config_layers import LAYER_FILES, camera_files
 from edge_runtime.credential_files import environment_beside
 from edge_runtime.errors import ConfigurationError, ProvisioningError, UnknownDeviceError
+from edge_runtime.outlet import device_name
 from edge_runtime.provisioning import service
 from edge_runtime.provisioning.layout import Layout
 from edge_runtime.publishing.credentials import load_credentials
@@ -24,21 +26,18 @@ class Removal:
 
     Attributes:
         layout: where the files lie.
-        config: of the device; None where it has faults and is not needed.
+        configs: of the device, or of each camera of the board; none where they have faults and are not needed.
         paths: files and folders that exist.
     """
 
     layout: Layout
-    config: Config | None
+    configs: tuple[Config, ...]
     paths: tuple[Path, ...]
 
     @property
     def name(self) -> str:
-        """Which device."""
-        if self.config is None:
-            return "the device"
-        device = self.config.device
-        return f"{device.site}/{device.room}/{device.device}"
+        """Which device, or devices."""
+        return ", ".join(map(_place, self.configs)) or "the device"
 
 
 def find_removal(layout: Layout, *, keep_state: bool, offline: bool) -> Removal:
@@ -53,25 +52,29 @@ def find_removal(layout: Layout, *, keep_state: bool, offline: bool) -> Removal:
         ProvisioningError: no device is provisioned here.
         ConfigurationError: its configuration has faults.
     """
-    if not any((layout.configuration / name).exists() for name in LAYER_FILES):
+    cameras = camera_files([layout.configuration])
+    if not cameras and not any((layout.configuration / name).exists() for name in LAYER_FILES):
         raise ProvisioningError(f"no device is provisioned in {layout.configuration}")
     paths = [layout.unit, layout.configuration]
     if not keep_state:
         # systemd keeps the state of a service with a dynamic user behind a link.
         paths += [layout.state, layout.root / "var/lib/private/roomtone"]
     there = tuple(path for path in paths if path.exists() or path.is_symlink())
-    config = None
+    configs: tuple[Config, ...] = ()
     try:
-        config = load_config(layout.configuration)
+        if cameras:
+            configs = tuple(load_config(layout.configuration, file) for file in cameras)
+        else:
+            configs = (load_config(layout.configuration),)
     except ConfigurationError as error:
         if not offline:
             hint = "mend it; or --offline removes the files and leaves what the broker retains"
             raise ConfigurationError(error.origin, error.faults, hint=hint) from error
-    return Removal(layout, config, there)
+    return Removal(layout, configs, there)
 
 
 def clear_retained(removal: Removal) -> int:
-    """Clears what the broker retains of the device, its description for Home Assistant included.
+    """Clears what the broker retains of each camera, its description for Home Assistant included.
 
     Returns:
         How many topics were cleared.
@@ -80,13 +83,17 @@ def clear_retained(removal: Removal) -> int:
         BrokerError: the broker is not there, or does not let this device do it.
         ProvisioningError: topics are said again meanwhile: a device of this name is running.
     """
-    config = removal.config
-    if config is None or config.mqtt.url is None:
+    environ = environment_beside([removal.layout.configuration])
+    return sum(_clear_retained(config, environ) for config in removal.configs)
+
+
+def _clear_retained(config: Config, environ: Mapping[str, str]) -> int:
+    if config.mqtt.url is None:
         return 0
-    login = load_credentials(environment_beside([removal.layout.configuration]))
+    login = load_credentials(environ, device=device_name(config.device))
     with BrokerMemory(Endpoint.from_section(config.mqtt, login), config.mqtt.protocol) as memory:
         try:
-            remains = memory.of_device(removal.name, prefix=config.discovery.prefix)
+            remains = memory.of_device(_place(config), prefix=config.discovery.prefix)
         except UnknownDeviceError:
             return 0
         left = memory.clear(remains)
@@ -96,6 +103,11 @@ def clear_retained(removal: Removal) -> int:
             hint="stop it: systemctl stop roomtone; or end its process",
         )
     return len(remains.retained)
+
+
+def _place(config: Config) -> str:
+    device = config.device
+    return f"{device.site}/{device.room}/{device.device}"
 
 
 def stop(removal: Removal) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from edge_runtime.child_agent import last_words, running_agent
 from edge_runtime.config import Config, MqttSection
 from edge_runtime.config_file import load_config
-from edge_runtime.config_layers import LAYER_FILES
+from edge_runtime.config_layers import LAYER_FILES, camera_files
 from edge_runtime.credential_files import VARIABLE, read_credential
 from edge_runtime.errors import BrokerRefusedError, ProvisioningError
 from edge_runtime.frames.address import is_network, with_login, without_login
@@ -126,9 +126,11 @@ def provision(answers: Answers, options: Options, installer: Installer) -> Outco
         UnlawfulUseError: the declared use is prohibited.
         SourceError, BrokerError: camera or broker do not work; with what to do.
         MissingExtraError: `provision` for certificates, `onvif` for calling cameras.
-        ProvisioningError: the disk, the service, a certificate that has to be signed first, no first window.
+        ProvisioningError: the board has several cameras; the disk, the service, a certificate that has to be signed
+            first, no first window.
     """
     layout, say = options.layout, installer.say
+    _check_has_one_camera(layout)
     earlier = _earlier(layout)
     device = resolve(_complete(answers, earlier, options, installer), layout)
     for written, identifier in device.names:
@@ -158,6 +160,17 @@ def provision(answers: Answers, options: Options, installer: Installer) -> Outco
         say("the device is running")
         return Outcome(device, touched, None)
     return Outcome(device, touched, _start(device, options, installer))
+
+
+def _check_has_one_camera(layout: Layout) -> None:
+    """`camera.toml` lies below the cameras' own files: what is asked here would be said of all of them."""
+    if files := camera_files([layout.configuration]):
+        names = ", ".join(file.stem for file in files)
+        raise ProvisioningError(
+            f"this board has several cameras ({names}), and provision sets up one",
+            hint=f"edit the files in {files[0].parent}, then: roomtone config validate {layout.configuration} "
+            f"{files[0]}; systemctl restart roomtone; docs/cameras.md has the rest",
+        )
 
 
 def _complete(answers: Answers, earlier: Answers, options: Options, installer: Installer) -> Answers:

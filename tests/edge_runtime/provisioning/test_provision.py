@@ -369,6 +369,47 @@ def test_a_device_whose_configuration_is_broken_can_be_taken_down_offline(tmp_pa
     assert files_below(tmp_path) == {}
 
 
+def as_several_cameras(folder: Path, **devices: str) -> None:
+    """What a person makes of a provisioned board: a file for each room."""
+    (folder / "cameras").mkdir()
+    for room, device in devices.items():
+        file = folder / "cameras" / f"{room}.toml"
+        file.write_text(f'[device]\nroom = "{room}"\ndevice = "{device}"\n')
+
+
+def test_a_board_with_several_cameras_is_left_alone_by_provision(tmp_path: Path) -> None:
+    assert roomtone("provision", *options(), "--no-check", root=tmp_path).returncode == 0
+    as_several_cameras(tmp_path / "etc/roomtone", north="camera-1", south="camera-1")
+    before = files_below(tmp_path)
+    done = roomtone("provision", "--room", "R 13", "--no-check", root=tmp_path)
+    assert done.returncode == 19
+    assert "several cameras (north, south)" in done.stderr
+    assert "docs/cameras.md" in done.stderr
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.broker
+def test_deprovision_clears_what_the_broker_keeps_of_every_camera(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    answers = options(broker=mosquitto.mqtt.url)
+    assert roomtone("provision", *answers, "--no-check", root=tmp_path).returncode == 0
+    as_several_cameras(tmp_path / "etc/roomtone", north="camera-1", south="camera-2")
+    topics = [
+        f"roomtone/grundschule-koeln-sued/{place}/info"
+        for place in ("north/camera-1", "south/camera-2", "r-12/r-12-camera")
+    ]
+    with Listener(mosquitto) as listener:
+        for topic in topics:
+            listener.client.publish(topic, "{}", qos=1, retain=True).wait_for_publish(10)
+        gone = roomtone("deprovision", "--yes", root=tmp_path)
+        assert gone.returncode == 0, gone.stderr
+        assert "2 retained topics cleared" in gone.stdout
+        assert "grundschule-koeln-sued/north/camera-1, " in gone.stdout
+        assert until(lambda: [listener.last(topic) for topic in topics] == ["", "", "{}"])
+    assert not (tmp_path / "etc/roomtone").exists()
+
+
 def test_deprovision_shows_what_would_go_and_can_keep_the_outbox(tmp_path: Path) -> None:
     assert roomtone("provision", *options(), "--no-check", root=tmp_path).returncode == 0
     state = tmp_path / "var/lib/roomtone"
