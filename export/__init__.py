@@ -25,7 +25,8 @@ In the order in which data flows:
         foreign.py         reading it, held against its contract
         foreign_graph.py   the contract as part of its graph
         foreign_parity.py  original → ONNX Runtime → OpenVINO
-    cli.py, landmark_cli.py   `roomtone train`, `roomtone export`, `roomtone export adopt`; those of landmarks
+    cli.py           `roomtone train` and `roomtone export`; their commands are in
+        train_cli.py, export_cli.py, sequence_cli.py, landmark_cli.py, stargan_cli.py
 
     request = ExportRequest("hafnet_half", Path("runs/first/checkpoint.safetensors"), Path("bundles/first"))
     export_bundle(request).bundle.digest

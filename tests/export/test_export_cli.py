@@ -14,8 +14,9 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.errors import BundleError, ConfigurationError
 from export.architectures import ARCHITECTURES
 from export.checkpoints import load_checkpoint
-from export.cli import _ARCHITECTURES, export_app, train_app
+from export.cli import export_app, train_app
 from export.probes import rendered_faces
+from export.train_cli import NETWORKS
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +106,7 @@ def test_train_lists_every_network_with_its_cost() -> None:
 
 def test_the_help_names_every_kind_of_network() -> None:
     kinds = {re.sub("_(half|small|cnn|hog|sift)$", "", name) for name in ARCHITECTURES} - {TINY}
-    assert all(kind in _ARCHITECTURES for kind in kinds)
+    assert all(kind in NETWORKS for kind in kinds)
 
 
 @pytest.mark.parametrize(
