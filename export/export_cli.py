@@ -48,7 +48,12 @@ def export_network(
             help="labelled faces, to compare the formats on 16 of them beside rendered ones and noise"
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="of the bundle, [a-z0-9-]; default when absent")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="of the bundle, [a-z0-9-]; when absent “default”, or of a network of sequences its own"
+        ),
+    ] = None,
     version: Annotated[
         str | None, typer.Option(help="of the bundle, three numbers; 0.1.0 when absent")
     ] = None,
@@ -123,9 +128,7 @@ def _request(
             raise ConfigurationError("the command line", [Fault("--contract", problem)])
         from export.trained import ExportRequest
 
-        return ExportRequest(
-            network, checkpoint, out, name or "default", version or "0.1.0", force, trained_on
-        )
+        return ExportRequest(network, checkpoint, out, name, version or "0.1.0", force, trained_on)
     given = {"--name": name, "--version": version, "--trained-on": trained_on}
     faults = [Fault(option, "stands in the contract") for option, value in given.items() if value is not None]
     if contract is None:

@@ -30,7 +30,8 @@ class ExportRequest:
         architecture: a name of `export.architectures.ARCHITECTURES`; must be the checkpoint's own.
         checkpoint: of `roomtone train`.
         out: the bundle to be.
-        name, version: of the bundle.
+        name: of the bundle; None: `default`, or of a network of sequences its own.
+        version: of the bundle.
         force: replaces a bundle that is there.
         trained_on: the data, for provenance and model card; None is FER2013.
     """
@@ -38,10 +39,16 @@ class ExportRequest:
     architecture: str
     checkpoint: Path
     out: Path
-    name: str = "default"
+    name: str | None = None
     version: str = "0.1.0"
     force: bool = False
     trained_on: str | None = None
+
+    @property
+    def bundle_name(self) -> str:
+        """`name`, or what stands in for it: a bundle of sequences is no other version of the single images' one."""
+        is_sequence = self.architecture in SEQUENCE_ARCHITECTURES
+        return self.name or (self.architecture.replace("_", "-") if is_sequence else "default")
 
     def read(self) -> Deployable:
         """The checkpoint's network.
@@ -67,7 +74,7 @@ class ExportRequest:
         return Deployable(
             DeployedNetwork(network, config.inputs, config.outputs).eval(),
             architecture=self.architecture,
-            name=self.name,
+            name=self.bundle_name,
             version=self.version,
             labels=labels_of(label_names, self.checkpoint),
             template=TEMPLATES[recipe.template],
@@ -76,7 +83,7 @@ class ExportRequest:
                 recipe,
                 checkpoint,
                 self.checkpoint,
-                name=self.name,
+                name=self.bundle_name,
                 trained_on=self.trained_on or data_note(recipe),
             ),
             pupils=recipe.device_pupils,

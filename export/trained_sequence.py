@@ -53,7 +53,7 @@ def read_sequence(request: ExportRequest, readable_width_px: int) -> Deployable:
     return Deployable(
         whole,
         architecture=request.architecture,
-        name=request.name,
+        name=request.bundle_name,
         version=request.version,
         labels=labels_of([str(name) for name in names], request.checkpoint),
         template=template,
@@ -62,7 +62,7 @@ def read_sequence(request: ExportRequest, readable_width_px: int) -> Deployable:
             recipe,
             checkpoint,
             request.checkpoint,
-            name=request.name,
+            name=request.bundle_name,
             trained_on=request.trained_on or sequence_note(),
         ),
         sequence=graphs,

@@ -77,6 +77,13 @@ def test_every_variant_gives_the_goldens_of_the_full_computation_from_cached_fra
         assert row.golden_difference < 1e-3
 
 
+def test_without_a_name_the_bundle_has_the_networks_own(tmp_path):
+    checkpoint = checkpoint_of(tmp_path, "vit_vlad_edge", SMALL["vit_vlad_edge"])
+    request = ExportRequest("vit_vlad_edge", checkpoint, tmp_path / "bundle")
+    assert request.read().name == "vit-vlad-edge"
+    assert ExportRequest("hafnet_half", checkpoint, tmp_path / "bundle").bundle_name == "default"
+
+
 def test_the_manifest_holds_the_sequence(exported):
     result, architecture = exported
     manifest, config = result.bundle.manifest, configure_sequence(architecture, 7, SMALL[architecture])
