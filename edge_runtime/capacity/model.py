@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -33,7 +33,7 @@ class Demand:
         cameras: alike.
         faces: each of them sees, all readable unless `readable` says otherwise.
         height_px, fps: of the frames.
-        scan_rate_hz, follow_rate_hz, classify_rate_hz, scan_width_px: as in the configuration.
+        scan_rate_hz, follow_rate_hz, classify_rate_hz, scan_width_px: as in the configuration; see `in_force`.
         readable: faces that are wide enough to be classified; None: all.
         max_batch: faces in one call of the network.
         engine: `backend precision`; empty: the one that runs on the board by itself.
@@ -76,6 +76,12 @@ class Load:
         return Load(self.cores * factor, self.loop * factor, self.scan * factor, parts)
 
 
+def in_force(perf: Perf, demand: Demand) -> Demand:
+    """The demand as the board's bundle lets it be: a network of sequences is asked at its own stride."""
+    stride_s = perf.bundle.stride_s
+    return demand if stride_s is None else replace(demand, classify_rate_hz=1 / stride_s)
+
+
 def load(perf: Perf, demand: Demand) -> Load:
     """The load of a configuration.
 
@@ -86,6 +92,7 @@ def load(perf: Perf, demand: Demand) -> Load:
     Raises:
         ValueError: the named engine was not measured.
     """
+    demand = in_force(perf, demand)
     readable = demand.faces if demand.readable is None else demand.readable
     follow_hz = min(demand.follow_rate_hz, demand.fps)
     rates = {

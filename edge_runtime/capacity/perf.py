@@ -34,11 +34,12 @@ class MeasuredBoard(_Part):
 
 
 class MeasuredBundle(_Part):
-    """Whose network was timed."""
+    """Whose network was timed; `stride_s` of a network of sequences, which is asked so often whatever is configured."""
 
     name: str
     version: str
     digest: str
+    stride_s: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class DecodeCost(_Part):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from edge_runtime.board import read_board
-from edge_runtime.capacity.model import Demand, Load, error_of, load
+from edge_runtime.capacity.model import Demand, Load, error_of, in_force, load
 from edge_runtime.capacity.perf import Perf, measured_boards, read_perf
 from edge_runtime.device_profile import load_profile, profile_names
 from edge_runtime.errors import PerfError
@@ -63,7 +63,7 @@ class Plan:
     """The answer.
 
     Attributes:
-        demand: what was asked.
+        demand: what was asked, with the rates that are in force.
         costs: of the board.
         load: foretold.
         busy, busy_low, busy_high: share of all cores, or of the one core that a camera's loop has, whichever is more.
@@ -136,6 +136,7 @@ def plan(costs: Costs, demand: Demand) -> Plan:
     Raises:
         ValueError: its engine was not measured.
     """
+    demand = in_force(costs.perf, demand)
     judged = _judged(costs, demand)
     if judged.verdict == "fits":
         return judged
@@ -176,7 +177,7 @@ def _advice(costs: Costs, demand: Demand) -> list[str]:
     found = []
     if _judged(costs, demand).limited_by == "memory" and demand.cameras > 1:
         found.append("one agent for all cameras takes less memory than one for each: roomtone run --camera")
-    for slower in _slower(demand):
+    for slower in _slower(demand, keeps_stride=costs.perf.bundle.stride_s is not None):
         if _judged(costs, slower).verdict == "fits":
             found.append(f"it fits with {_changed_rates(demand, slower)}")
             break
@@ -197,15 +198,20 @@ def _advice(costs: Costs, demand: Demand) -> list[str]:
     return found or ["a board with more or faster cores, or fewer cameras on this one"]
 
 
-def _slower(demand: Demand) -> Iterator[Demand]:
-    """As the governor would lower them when the board is too slow: each rate halved twice, one after the other."""
+def _slower(demand: Demand, *, keeps_stride: bool) -> Iterator[Demand]:
+    """As the governor would lower them when the board is too slow: each rate halved twice, one after the other.
+
+    Args:
+        demand: to begin with.
+        keeps_stride: the bundle's sequences have a rate of their own.
+    """
 
     def lowered(now: Demand, name: str) -> Demand:
         key = name.replace("_hz", "_rate_hz")
         rate = getattr(now, key)
         return replace(now, **{key: min(rate, max(rate / 2, getattr(FLOOR, name)))})
 
-    steps = (name for name in ORDER for _ in range(2))
+    steps = (name for name in ORDER if not (keeps_stride and name == "classify_hz") for _ in range(2))
     chain: Iterable[Any] = [demand, *steps]
     return iter(list(accumulate(chain, lowered))[1:])
 

@@ -51,6 +51,7 @@ from edge_runtime.inference.cpu import instruction_set
 from edge_runtime.inference.engine import Engine
 from edge_runtime.inference.moment import one_moment, repeated
 from edge_runtime.inference.opening import open_engine
+from edge_runtime.inference.reading import LANDMARKS_STAGE
 from edge_runtime.inference.speed import measure_speed
 
 HEIGHTS: Final = (360, 720, 1080, 2160)
@@ -67,6 +68,7 @@ _BEATS: Final[dict[str, Beat]] = {
     "prepare": "scan",
     "confirm": "scan",
     "align": "classify",
+    LANDMARKS_STAGE: "classify",
     "smooth": "classify",
     "pupils": "look",
     "window": "frame",
@@ -123,9 +125,7 @@ def measure_device(
         measured_on=datetime.now(UTC).date().isoformat(),
         roomtone=__version__,
         board=_board(read_board()),
-        bundle=MeasuredBundle(
-            name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest
-        ),
+        bundle=_bundle(bundle),
         versions=_versions(),
         engine=f"{choice.variant.backend} {choice.variant.precision}",
         decode=decode,
@@ -168,7 +168,7 @@ def check(
         fps=fps,
         scan_rate_hz=config.faces.scan_rate_hz,
         follow_rate_hz=config.faces.follow_rate_hz,
-        classify_rate_hz=config.inference.classify_rate_hz,
+        classify_rate_hz=done.classify_hz,
         scan_width_px=config.faces.scan_width_px,
         max_batch=config.inference.max_batch,
         with_decoding=with_decoding,
@@ -210,6 +210,8 @@ def _stages(height_px: int, few: Work, many: Work) -> list[StageCost]:
         is_of_readable = beat in ("classify", "look")
         if is_of_readable and height_px != 1080:
             continue
+        if stage == LANDMARKS_STAGE and stage not in many.stages_s:
+            continue  # a bundle that wants none
         (few_faces, few_ms), (many_faces, many_ms) = (
             (done.readable if is_of_readable else done.faces, _per_beat_ms(done, stage, beat))
             for done in (few, many)
@@ -370,6 +372,16 @@ def _board(board: Board) -> MeasuredBoard:
         cores=_cores(),
         memory_mb=board.memory_mb,
         instruction_set=instruction_set(),
+    )
+
+
+def _bundle(bundle: Bundle) -> MeasuredBundle:
+    manifest = bundle.manifest
+    return MeasuredBundle(
+        name=manifest.name,
+        version=manifest.version,
+        digest=bundle.digest,
+        stride_s=None if manifest.sequence is None else manifest.sequence.stride_s,
     )
 
 

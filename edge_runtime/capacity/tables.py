@@ -61,6 +61,7 @@ def show_plan(answer: Plan, console: Console) -> None:
     console.print(
         f"{many} at {demand.height_px}p and {demand.fps:g} frames/s, {demand.faces:g} faces each, "
         f"{demand.scan_rate_hz:g} scans and {demand.classify_rate_hz:g} classifications a second"
+        + ("" if costs.perf.bundle.stride_s is None else ", the stride of the bundle's sequences")
     )
     console.print(f"on {escape(costs.title)}: [{_STYLES[answer.verdict]}]{answer.verdict}[/]\n")
     table = figure_table("", "cores", "share")

@@ -19,6 +19,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.config import Config
 from edge_runtime.frames.frame import Frame
 from edge_runtime.inference.engine import Engine
+from edge_runtime.inference.landmark_engine import landmarks_for
 from edge_runtime.profiling.recording import Recording, own_times
 from edge_runtime.profiling.spans import Spans
 
@@ -33,7 +34,8 @@ class Work:
         seconds: of video.
         frames, scans, classifications: how many there were.
         faces: mean of a frame.
-        readable: mean of a classification.
+        readable: mean of a classification, those of a sequence that still warm up included.
+        classify_hz: in force, which is not the configured rate where the bundle has a stride.
         cpu_s: processor time of all threads.
         stages_s: stage → its own processor time, without its parts; `rest` is what no span counts.
     """
@@ -44,6 +46,7 @@ class Work:
     classifications: int
     faces: float
     readable: float
+    classify_hz: float
     cpu_s: float
     stages_s: Mapping[str, float]
 
@@ -64,13 +67,15 @@ def work(config: Config, bundle: Bundle, engine: Engine, frames: Iterable[Frame]
         fps: of these frames.
 
     Raises:
-        EngineError: the engine failed.
+        EngineError: the engine failed, or the bundle wants landmarks and there is no network for them.
     """
     recording = Recording()
     threads_before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with RoomAnalysis(config, bundle.manifest, engine, spans=Spans(recording)) as analysis:
+        with RoomAnalysis(
+            config, bundle.manifest, engine, spans=Spans(recording), landmarks=landmarks_for(bundle)
+        ) as analysis:
             given = iter(frames)
             making_s, cpu_before_s = 0.0, time.process_time()
             while True:
@@ -83,6 +88,7 @@ def work(config: Config, bundle: Bundle, engine: Engine, frames: Iterable[Frame]
             analysis.end()  # a scan under way is waited for
             cpu_s = time.process_time() - cpu_before_s - making_s
             counters, scans = analysis.counters, analysis.finder.counters.scans
+            classify_hz = analysis.classify_hz
     finally:
         cv2.setNumThreads(threads_before)
     classifications = len(recording.gauges("batch"))
@@ -94,7 +100,8 @@ def work(config: Config, bundle: Bundle, engine: Engine, frames: Iterable[Frame]
         scans=max(1, scans),
         classifications=max(1, classifications),
         faces=counters.faces / max(1, counters.frames),
-        readable=counters.classified / max(1, classifications),
+        readable=(counters.classified + counters.warming_up) / max(1, classifications),
+        classify_hz=classify_hz,
         cpu_s=cpu_s,
         stages_s=stages_s,
     )

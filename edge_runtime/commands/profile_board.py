@@ -81,7 +81,12 @@ def plan(
     fps: Annotated[float, typer.Option(min=1, max=120, help="of each camera")] = 15.0,
     scan_rate: Annotated[float, typer.Option(min=0.01, max=60, help="faces.scan_rate_hz")] = 2.0,
     follow_rate: Annotated[float, typer.Option(min=0.01, max=60, help="faces.follow_rate_hz")] = 12.5,
-    classify_rate: Annotated[float, typer.Option(min=0.01, max=60, help="inference.classify_rate_hz")] = 2.0,
+    classify_rate: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=60, help="inference.classify_rate_hz; sequences have the stride of their bundle"
+        ),
+    ] = 2.0,
     scan_width: Annotated[int, typer.Option(min=160, max=7680, help="faces.scan_width_px")] = 960,
     engine: Annotated[
         str | None, typer.Option(help="such as 'onnxruntime fp32'; the board's own choice when absent")

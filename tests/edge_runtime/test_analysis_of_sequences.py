@@ -118,12 +118,11 @@ def test_a_candidate_of_sequences_is_asked_at_its_own_stride_where_faces_come_as
     analysis, lesson, tiny_original, tmp_path, asked_hz, readings
 ):
     """At 12 Hz a face gives 12 strides' readings in 4 s; frame by frame they would be 44 - from sequences of 0.4 s."""
-    inference = InferenceSection(classify_rate_hz=asked_hz)
+    config = Config(inference=InferenceSection(classify_rate_hz=asked_hz))
     running = open_bundle(tiny_original)
-    config = Config(inference=inference)
     candidate = open_bundle(write_sequence_bundle(tmp_path / "candidate", TinySequence.drawn()))
-    shadow = Shadow(candidate, open_engine(candidate, inference), running, inference)
-    with RoomAnalysis(config, running.manifest, open_engine(running, inference).engine) as room:
+    shadow = Shadow(candidate, open_engine(candidate, config.inference), running, config)
+    with RoomAnalysis(config, running.manifest, open_engine(running, config.inference).engine) as room:
         room.shadow = shadow
         for frame in lesson:
             room.process(frame)

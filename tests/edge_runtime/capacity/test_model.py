@@ -180,6 +180,28 @@ def test_advice_lowers_rates_in_the_governors_order_and_counts_cameras():
         assert float(rate) >= getattr(FLOOR, key.rpartition(".")[2].replace("_rate_hz", "_hz"))
 
 
+def of_sequences(stride_s: float) -> Perf:
+    bundle = {"name": "s", "version": "1", "digest": "sha256:0", "stride_s": stride_s}
+    return board(bundle=bundle, process_mb=10.0)
+
+
+def test_a_bundle_of_sequences_is_reckoned_at_its_stride_whatever_rate_is_asked_for():
+    # classify 4 · (1 + 20·0.05 + network 2 + 20·1) = 0.096; pupils 1 · 20·2
+    for rate in (0.5, 2.0, 10.0):
+        found = load(of_sequences(0.25), replace(HERE, classify_rate_hz=rate))
+        assert found.parts["classify"] == pytest.approx(0.096 + 0.040)
+    answer = plan(costs(of_sequences(0.25)), replace(HERE, cameras=10))
+    assert answer.to_json()["demand"]["classify_rate_hz"] == 4.0
+
+
+def test_no_advice_stretches_the_stride_of_sequences():
+    # 0.322 a camera at 4 Hz; scanned half as often 0.266, of which eleven take 2.93
+    answer = plan(costs(of_sequences(0.25)), replace(HERE, cameras=10))
+    assert answer.verdict != "fits"
+    assert answer.advice[0] == "it fits with faces.scan_rate_hz = 1"
+    assert not any("classify" in advice for advice in answer.advice)
+
+
 def test_memory_limits_too():
     answer = plan(costs(board(process_mb=2000.0)), replace(HERE, cameras=2))
     assert (answer.verdict, answer.limited_by) == ("does not fit", "memory")

@@ -76,6 +76,26 @@ def test_the_series_measures_every_call_and_its_file_is_read_again(
     assert plan["load_cores"] == pytest.approx(load(perf, Demand(faces=5)).cores, abs=1e-3)
 
 
+def test_a_bundle_of_sequences_is_measured_with_its_landmarks_and_at_its_stride(tmp_path: Path, monkeypatch):
+    from sequence_bundles import STRIDE_S, TinySequence, write_sequence_bundle
+
+    from edge_runtime.bundle import open_bundle
+    from edge_runtime.inference.opening import open_engine
+
+    monkeypatch.setattr(series, "_SECONDS", 1.0)
+    bundle = open_bundle(write_sequence_bundle(tmp_path / "tiny", TinySequence.drawn(landmarks=True)))
+    config = trial_config()
+    done = series._simulated(config, bundle, open_engine(bundle, config.inference).engine, 540, 4)
+    assert done.classify_hz == pytest.approx(1 / STRIDE_S)
+    assert done.classifications == pytest.approx(1 / STRIDE_S, abs=1)
+    assert 3 <= done.readable <= 4  # nobody has been read after a second, and all were encoded
+    assert done.stages_s["landmarks"] > 0
+    assert series._bundle(bundle).stride_s == STRIDE_S
+    costs = {cost.stage: cost for cost in series._stages(1080, done, done)}
+    assert costs["landmarks"].beat == "classify"
+    assert costs["landmarks"].base_ms > 0
+
+
 def test_a_plan_that_fits_ends_with_0_and_one_that_does_not_with_25():
     fits = profile("plan", "--device", "x86-64-2-cores", "--faces", "22")
     assert fits.returncode == 0, fits.stderr
