@@ -221,6 +221,7 @@ def _diagnostics(topics: Topics, expire_s: int) -> dict[str, Entity]:
         "fps": _number("Frame rate", "fps", unit="fps", digits=1),
         "temperature": _number("Processor temperature", "temperature_c", unit="°C", digits=0)
         | {"device_class": "temperature"},
+        "load": _percent("Load", "load"),
         "outbox": _number("Events waiting", "outbox_rows", unit="events"),
         "lost": _number("Events lost", "outbox_dropped", unit="events") | {"state_class": "total_increasing"},
     }

@@ -84,7 +84,7 @@ def episode() -> bytes:
 
 
 MESSAGES = {
-    TOPICS.stats: encode(stats()),
+    TOPICS.stats: encode(stats(load=0.85)),
     TOPICS.info: encode(info()),
     TOPICS.status("capture"): b"online",
     TOPICS.enabled_state: b"ON",
@@ -151,6 +151,7 @@ def test_home_assistants_own_schemas_take_every_entity(open_room: dict[str, dict
         ("health", "ok"),
         ("fps", "24.8"),
         ("temperature", "None"),
+        ("load", "85"),
         ("outbox", "0"),
         ("network", "lip-resnet18 1.2.0 (onnxruntime int8)"),
     ],
