@@ -66,7 +66,7 @@ class Plan:
         demand: what was asked, with the rates that are in force.
         costs: of the board.
         load: foretold.
-        busy, busy_low, busy_high: share of all cores, or of the one core that a camera's loop has, whichever is more.
+        busy: share of all cores, or of the one core that a camera's loop has, whichever is more.
         memory_mb: of all cameras, as processes of their own.
         verdict: in two words.
         limited_by: cores, loop (one camera's thread) or memory.
@@ -77,8 +77,6 @@ class Plan:
     costs: Costs
     load: Load
     busy: float
-    busy_low: float
-    busy_high: float
     memory_mb: float
     verdict: Verdict
     limited_by: Literal["cores", "loop", "memory"]
@@ -169,7 +167,7 @@ def _judged(costs: Costs, demand: Demand) -> Plan:
     verdict: Verdict = "fits" if high <= MOST_BUSY else "may fit" if low <= MOST_BUSY else "does not fit"
     if costs.memory_mb is not None and memory_mb + _SYSTEM_MB > costs.memory_mb:
         verdict, limited_by = "does not fit", "memory"
-    return Plan(demand, costs, needed, busy, low, high, memory_mb, verdict, limited_by, ())
+    return Plan(demand, costs, needed, busy, memory_mb, verdict, limited_by, ())
 
 
 def _advice(costs: Costs, demand: Demand) -> list[str]:

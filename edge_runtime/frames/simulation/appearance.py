@@ -69,8 +69,7 @@ class Appearance:
         hair: style; a headscarf covers hair and ears.
         hair_bgr, eyes_bgr, clothes_bgr: colours, 0–255.
         glasses: thin-rimmed glasses.
-        face_width, jaw_width, eye_size, nose_length, mouth_width, brow_thickness: proportions, 1 is the
-            average.
+        face_width, jaw_width, eye_size, nose_length, mouth_width: proportions, 1 is the average.
         texture_seed: seeds the fine irregularities of skin and hair.
 
     Raises:
@@ -88,13 +87,12 @@ class Appearance:
     eye_size: float = 1.0
     nose_length: float = 1.0
     mouth_width: float = 1.0
-    brow_thickness: float = 1.0
     texture_seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.skin_tone < len(SKIN_TONES_BGR):
             raise ValueError(f"skin_tone is {self.skin_tone}; it lies in 0–{len(SKIN_TONES_BGR) - 1}")
-        for name in ("face_width", "jaw_width", "eye_size", "nose_length", "mouth_width", "brow_thickness"):
+        for name in ("face_width", "jaw_width", "eye_size", "nose_length", "mouth_width"):
             if not 0.5 <= getattr(self, name) <= 2.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it lies in [0.5, 2]")
 
@@ -169,7 +167,9 @@ def random_appearance(rng: np.random.Generator, *, skin_tone: int | None = None)
     hair_bgr = (
         _CLOTHES_BGR[rng.integers(len(_CLOTHES_BGR))] if style == "headscarf" else _pick(rng, hair_colours)
     )
-    sizes = np.clip(rng.normal(1.0, 0.045, size=6), 0.9, 1.1)
+    sizes = np.clip(
+        rng.normal(1.0, 0.045, size=6), 0.9, 1.1
+    )  # one is spare: five would make others of all seeds
     return Appearance(
         skin_tone=tone,
         hair=style,
@@ -182,7 +182,6 @@ def random_appearance(rng: np.random.Generator, *, skin_tone: int | None = None)
         eye_size=float(sizes[2]),
         nose_length=float(sizes[3]),
         mouth_width=float(sizes[4]),
-        brow_thickness=float(sizes[5] * (0.8 if style in ("long", "bob", "bun", "headscarf") else 1.1)),
         texture_seed=int(rng.integers(2**31)),
     )
 

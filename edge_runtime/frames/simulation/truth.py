@@ -62,8 +62,3 @@ class GroundTruth:
 
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
-
-    @property
-    def face_width_px(self) -> FloatArray:
-        """(N,) float32, side of each box."""
-        return np.asarray(self.boxes_xyxy[:, 2] - self.boxes_xyxy[:, 0], np.float32)
