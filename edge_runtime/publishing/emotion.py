@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
-from edge_runtime.publishing.flat import Count, Flag, KeyFamily, check_tails
+from edge_runtime.publishing.flat import Count, Flag, KeyFamily
 from edge_runtime.publishing.placed import NAME, TWENTIETHS, Balance, EventNumber, PlacedPayload, Share
 from edge_runtime.publishing.topics import Topics
 from edge_runtime.room.index import Grade, grade_of
@@ -160,8 +160,6 @@ class EmotionEvent(PlacedPayload):
 
     @model_validator(mode="after")
     def _keeps_its_word(self) -> Self:
-        for field, family in self.FAMILIES.items():
-            check_tails(family, getattr(self, field))
         if self.event_id != EventNumber(self.boot, self.seq).event_id(self.device):
             raise ValueError(f"event_id {self.event_id} is not device, boot and seq of this event")
         if self.seen_min > self.seen_max or self.readable_min > self.readable_max:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Scalar = str | int | float
 Flag = Annotated[int, Field(ge=0, le=1)]
@@ -61,6 +61,13 @@ class FlatPayload(BaseModel):
     SCHEMA_ID: ClassVar[str]
     FAMILIES: ClassVar[Mapping[str, KeyFamily]] = {}
 
+    @model_validator(mode="after")
+    def _families_hold(self) -> Self:
+        """Also of payloads that are made in code rather than decoded."""
+        for field, family in self.FAMILIES.items():
+            _check_tails(family, getattr(self, field))
+        return self
+
     def flat(self) -> dict[str, Scalar]:
         """The payload as it travels: one level, `schema` first, nothing that is None."""
         out: dict[str, Scalar] = {"schema": self.SCHEMA_ID}
@@ -96,11 +103,9 @@ class FlatPayload(BaseModel):
         for key, value in document.items():
             if key == "schema":
                 continue
-            home = next(
-                ((f, t) for f, fam in cls.FAMILIES.items() if (t := fam.tail_of(key)) is not None), None
-            )
-            if home is not None:
-                fields[home[0]][home[1]] = value
+            if (home := cls._family_of(key)) is not None:
+                field, tail = home
+                fields[field][tail] = value
             elif key in cls.model_fields and key not in cls.FAMILIES:
                 if value is None:
                     raise ValueError(f"{key}: null, where an absent key is meant")
@@ -157,12 +162,7 @@ def encode(payload: FlatPayload) -> bytes:
     return json.dumps(payload.flat(), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def check_tails(family: KeyFamily, mapping: Mapping[str, object]) -> None:
-    """Holds a mapping field to its family, for payloads that are made in code rather than decoded.
-
-    Raises:
-        ValueError: a key is not of the family's shape, or there are more than `limit`.
-    """
+def _check_tails(family: KeyFamily, mapping: Mapping[str, object]) -> None:
     if len(mapping) > family.limit:
         raise ValueError(f"{len(mapping)} keys {family.prefix}*, at most {family.limit} are published")
     for tail in mapping:

@@ -12,13 +12,13 @@ device's health. None has a place for an image, box, landmark, embedding or trac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from edge_runtime.publishing.emotion import EmotionEvent
 from edge_runtime.publishing.episode import EpisodeEvent
-from edge_runtime.publishing.flat import Count, Flag, FlatPayload, KeyFamily, check_tails, encode
+from edge_runtime.publishing.flat import Count, Flag, FlatPayload, KeyFamily, encode
 from edge_runtime.publishing.placed import SHARE_STEP, EventNumber, PlacedPayload
 from edge_runtime.publishing.request_payloads import Request, Response
 from edge_runtime.room.window import Band
@@ -107,12 +107,6 @@ class Info(PlacedPayload):
         description="schema_<leaf>: schema ids in use",
     )
 
-    @model_validator(mode="after")
-    def _families_hold(self) -> Self:
-        for field, family in self.FAMILIES.items():
-            check_tails(family, getattr(self, field))
-        return self
-
 
 class Stats(PlacedPayload):
     """The device's own health; totals count since the process started unless they say otherwise."""
@@ -175,12 +169,6 @@ class Stats(PlacedPayload):
     latencies_ms: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="<stage>_p50_ms, <stage>_p95_ms, <stage>_p99_ms"
     )
-
-    @model_validator(mode="after")
-    def _families_hold(self) -> Self:
-        for field, family in self.FAMILIES.items():
-            check_tails(family, getattr(self, field))
-        return self
 
 
 PAYLOADS: tuple[type[FlatPayload], ...] = (EmotionEvent, EpisodeEvent, Info, Stats, Request, Response)
