@@ -103,14 +103,8 @@ class LandmarkTrainer(TrainingRun[CutBatch]):
         return len(self._batches)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        weights, others = self._trained()
-        return torch.optim.AdamW(
-            [
-                {"params": weights, "weight_decay": self.recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=self.recipe.learning_rate,
-        )
+        groups = self._trained(self.recipe.weight_decay)
+        return torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
 
     def _size_px(self) -> int:
         return LANDMARK_TEMPLATE.size_px

@@ -216,8 +216,8 @@ class TrainingRun(ABC, Generic[B]):
         warm_up = max(1, self.steps_per_epoch // 2)
         return min(1.0, (self.steps_done + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * share))
 
-    def _trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """The network's matrices and kernels; and everything else, which weight decay spares."""
+    def _trained(self, weight_decay: float) -> list[dict[str, Any]]:
+        """An optimizer's two groups: the network's matrices and kernels, and what weight decay spares."""
         weights: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for name, part in self._parts.items():
@@ -225,7 +225,10 @@ class TrainingRun(ABC, Generic[B]):
                 continue
             for parameter in part.parameters():
                 (weights if name == "network" and parameter.ndim > 1 else others).append(parameter)
-        return weights, others
+        return [
+            {"params": weights, "weight_decay": weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
 
     @torch.no_grad()
     def _update_average(self) -> None:

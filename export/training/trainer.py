@@ -125,12 +125,8 @@ class Trainer(TrainingRun[Batch]):
         return nn.Linear(features.shape[1], len(VOTE_COLUMNS)).to(device)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        weights, others = self._trained()
         return torch.optim.SGD(
-            [
-                {"params": weights, "weight_decay": self.recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
+            self._trained(self.recipe.weight_decay),
             lr=self.recipe.learning_rate,
             momentum=self.recipe.momentum,
             nesterov=True,

@@ -72,14 +72,8 @@ class SequenceTrainer(TrainingRun[SequenceBatch]):
         return self._batches.epoch(epoch, still=self._share() < self.recipe.still_share)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        weights, others = self._trained()
-        return torch.optim.AdamW(
-            [
-                {"params": weights, "weight_decay": self.recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=self.recipe.learning_rate,
-        )
+        groups = self._trained(self.recipe.weight_decay)
+        return torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
 
     def _loss(self, batch: SequenceBatch, rng: np.random.Generator) -> Tensor:
         del rng
