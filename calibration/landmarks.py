@@ -29,12 +29,12 @@ from edge_runtime.faces.alignment import FloatArray, align, default_pupils
 from edge_runtime.faces.landmarks import LandmarkFinder, PointRegressor
 from edge_runtime.faces.marked import MarkedFaces, load_marked
 from edge_runtime.frames.frame import Image
+from edge_runtime.golden import GOLDEN
 from edge_runtime.inference.cpu import instruction_set
 from edge_runtime.inference.landmark_engine import load_regressor
 from edge_runtime.inference.speed import Speedup, measure_calls, speedup
 from edge_runtime.landmark_bundle import (
     CROP,
-    GOLDEN,
     LANDMARKS_MANIFEST,
     LandmarkBundle,
     LandmarkQuality,

@@ -17,7 +17,6 @@ from calibration.temperature import fit_temperature
 from edge_runtime.bundle import Bundle, Manifest, Quality, Variant, open_bundle, variant_files
 from edge_runtime.bundle_card import CARD, CardQuality, ClassQuality, render_card
 from edge_runtime.bundle_writing import (
-    GOLDEN,
     add_tolerances,
     check_target,
     digests,
@@ -26,6 +25,7 @@ from edge_runtime.bundle_writing import (
     write_manifest,
 )
 from edge_runtime.errors import ConfigurationError, Fault
+from edge_runtime.golden import GOLDEN
 from edge_runtime.inference.classifier import softmax
 from edge_runtime.inference.engine import Engine, EngineReport, Logits
 from edge_runtime.inference.opening import Choice

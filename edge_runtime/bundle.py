@@ -15,22 +15,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_runtime.errors import BundleError, BundleTamperedError
 from edge_runtime.faces.alignment import AlignmentTemplate, PupilWay
-from edge_runtime.features import FEATURE_LENGTHS, GIVEN, KINDS
-from edge_runtime.frames.frame import Image
+from edge_runtime.features import GIVEN, KINDS
+from edge_runtime.golden import GOLDEN, Golden, read_golden
 from edge_runtime.shipped import bundle_folder, shipped_bundle, shipped_names
 
 SCHEMA_ID = "roomtone-bundle/1"
@@ -237,8 +232,8 @@ class Manifest(_Part):
         absent = needed - listed
         if absent:
             raise ValueError(f"variants need files without a digest: {', '.join(sorted(absent))}")
-        if "golden.npz" not in listed:
-            raise ValueError("golden.npz has no digest")
+        if GOLDEN not in listed:
+            raise ValueError(f"{GOLDEN} has no digest")
         if self.landmarks is not None and f"{self.landmarks}/landmarks.json" not in listed:
             raise ValueError(f"{self.landmarks}/landmarks.json has no digest")
         return self
@@ -261,23 +256,6 @@ class Manifest(_Part):
     def to_json(self) -> str:
         """The text of `bundle.json`."""
         return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2) + "\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """What the network must give.
-
-    Attributes:
-        crops: (n, size, size) uint8; of a sequence (n, M, size, size), the oldest frame first.
-        logits: (n, K) float32, computed by the trained network itself in float32.
-        tolerances: precision → largest absolute difference of a logit that is accepted.
-        given: kind → (n, M, …) float32 of inputs that are not made of crops; often nothing.
-    """
-
-    crops: Image
-    logits: npt.NDArray[np.float32]
-    tolerances: dict[str, float]
-    given: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,66 +393,6 @@ def _read_golden(folder: Path, manifest: Manifest) -> Golden:
         precisions={variant.precision for variant in manifest.variants},
         given=[spec.kind for spec in manifest.inputs if spec.kind in GIVEN],
     )
-
-
-def read_golden(
-    folder: Path,
-    *,
-    shape: tuple[int, ...],
-    columns: int,
-    precisions: set[Precision],
-    given: Sequence[str] = (),
-) -> Golden:
-    """Reads `golden.npz`.
-
-    Args:
-        folder: of the network.
-        shape: of one crop, or of one sequence of them.
-        columns: numbers that it gives for one.
-        precisions: of its variants; each must have a tolerance.
-        given: kinds of its inputs that are not made of crops.
-
-    Raises:
-        BundleError: it cannot be read, or is another network's.
-    """
-    try:
-        # Opened here, since `np.load` leaves a file open that turns out to be no archive.
-        with (folder / "golden.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            crops, logits = archive["crops"], archive["logits"]
-            tolerances = {
-                name.removeprefix("tolerance_"): float(archive[name])
-                for name in archive.files
-                if name.startswith("tolerance_")
-            }
-            beside = {kind: archive[kind] for kind in given}
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
-        raise BundleError(
-            folder, f"golden.npz cannot be used: {exc}", hint="export the bundle again"
-        ) from exc
-    crops_fit = crops.dtype == np.uint8 and crops.shape[1:] == shape and len(crops) > 0
-    if not crops_fit or logits.dtype.kind != "f" or logits.shape != (len(crops), columns):
-        raise BundleError(
-            folder,
-            f"golden.npz holds crops {crops.shape} {crops.dtype} and logits {logits.shape} {logits.dtype}, the "
-            f"manifest wants at least one crop {'×'.join(map(str, shape))} uint8 and float logits of {columns} labels",
-            hint="export the bundle again",
-        )
-    for kind, rows in beside.items():
-        if rows.dtype.kind != "f" or rows.shape != (len(crops), *shape[:-2], FEATURE_LENGTHS[kind]):
-            raise BundleError(
-                folder,
-                f"golden.npz holds {kind} {rows.shape} {rows.dtype}, which do not fit its crops",
-                hint="export the bundle again",
-            )
-    untold = precisions - set(tolerances)
-    if untold:
-        raise BundleError(
-            folder,
-            f"golden.npz has no tolerance for {', '.join(sorted(untold))}",
-            hint="export the bundle again",
-        )
-    beside = {kind: rows.astype(np.float32) for kind, rows in beside.items()}
-    return Golden(crops, logits.astype(np.float32), tolerances, beside)
 
 
 def describe_file(folder: Path, path: str) -> FileDigest:

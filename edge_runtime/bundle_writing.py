@@ -17,16 +17,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from edge_runtime.bundle import MANIFEST, SIGNATURE, Bundle, FileDigest, Golden, Manifest, describe_file
+from edge_runtime.bundle import MANIFEST, SIGNATURE, Bundle, FileDigest, Manifest, describe_file
 from edge_runtime.errors import BundleError
 from edge_runtime.folder_locks import held, is_abandoned
+from edge_runtime.golden import Golden
 
 _log = logging.getLogger(__name__)
-GOLDEN: Final = "golden.npz"
 
 
 def check_target(out: Path, *, force: bool, manifest: str = MANIFEST) -> None:

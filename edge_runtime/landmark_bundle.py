@@ -24,21 +24,19 @@ from edge_runtime.bundle import (
     Architecture,
     Bundle,
     FileDigest,
-    Golden,
     Variant,
     check_digest,
-    read_golden,
     variant_files,
 )
 from edge_runtime.errors import BundleError
 from edge_runtime.faces.landmarks import MARKS
+from edge_runtime.golden import GOLDEN, Golden, read_golden
 
 LANDMARKS_MANIFEST: Final = "landmarks.json"
 INSIDE: Final = "landmarks"
 SCHEMA_ID: Final = "roomtone-landmarks/1"
 # Names of the graph's tensors.
 CROP, POINTS, LOG_ERROR = "crop", "points", "log_error"
-GOLDEN: Final = "golden.npz"
 
 
 class _Part(BaseModel):

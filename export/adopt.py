@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from edge_runtime.bundle import Alignment, Architecture, Bundle, Golden, Manifest, TensorSpec, open_bundle
+from edge_runtime.bundle import Alignment, Architecture, Bundle, Manifest, TensorSpec, open_bundle
 from edge_runtime.bundle_card import CARD, render_card
 from edge_runtime.bundle_writing import (
-    GOLDEN,
     bundle_to_be,
     check_target,
     digests,
@@ -28,6 +27,7 @@ from edge_runtime.bundle_writing import (
     write_manifest,
 )
 from edge_runtime.faces.alignment import TEMPLATES
+from edge_runtime.golden import GOLDEN, Golden
 from export.contract import Contract, read_contract
 from export.foreign import read_foreign, tensor_of
 from export.foreign_graph import wrap, write_simplified

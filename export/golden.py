@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from edge_runtime.bundle import Golden
 from edge_runtime.faces.alignment import AlignmentTemplate
 from edge_runtime.features import GIVEN
 from edge_runtime.frames.frame import Image
+from edge_runtime.golden import Golden
 from edge_runtime.inference.engine import Logits
 from export.deploy import DeployedNetwork
 from export.deploy_sequence import WholeSequence, dissolves

@@ -21,10 +21,10 @@ from edge_runtime.bundle import Alignment, Architecture, Variant
 from edge_runtime.bundle_writing import check_target, digests, new_bundle, write_golden
 from edge_runtime.faces.landmarks import LANDMARK_TEMPLATE, MARKS
 from edge_runtime.frames.simulation.shape import MIRROR
+from edge_runtime.golden import GOLDEN
 from edge_runtime.inference.landmark_engine import golden_distance, load_regressor
 from edge_runtime.landmark_bundle import (
     CROP,
-    GOLDEN,
     LANDMARKS_MANIFEST,
     LOG_ERROR,
     POINTS,

@@ -20,7 +20,6 @@ from edge_runtime.bundle import (
     Alignment,
     Architecture,
     Bundle,
-    Golden,
     Manifest,
     TensorSpec,
     Variant,
@@ -28,7 +27,6 @@ from edge_runtime.bundle import (
 )
 from edge_runtime.bundle_card import CARD, render_card
 from edge_runtime.bundle_writing import (
-    GOLDEN,
     bundle_to_be,
     check_target,
     digests,
@@ -43,6 +41,7 @@ from edge_runtime.faces.labelled import load_labelled
 from edge_runtime.faces.precut import PrecutLocator, align_precut
 from edge_runtime.features import FEATURE_LENGTHS
 from edge_runtime.frames.frame import Image
+from edge_runtime.golden import GOLDEN, Golden
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.opening import open_engine
 from export.cost import measure_cost

@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle import Golden
 from edge_runtime.frames.frame import Image
+from edge_runtime.golden import Golden
 from edge_runtime.inference.engine import NOTHING, Engine, Given, SequenceEngine
 
 

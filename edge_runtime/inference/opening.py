@@ -13,9 +13,10 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle import Bundle, Golden, Manifest, Variant
+from edge_runtime.bundle import Bundle, Manifest, Variant
 from edge_runtime.config import InferenceSection
 from edge_runtime.errors import BundleInaccurateError, EngineError, MissingExtraError, RoomtoneError
+from edge_runtime.golden import Golden
 from edge_runtime.inference.engine import Engine, Logits, SequenceEngine
 from edge_runtime.inference.network import GraphLoader, Network
 from edge_runtime.inference.saturation import saturates_here
