@@ -22,6 +22,7 @@ from edge_runtime.bundle import open_bundle
 from edge_runtime.bundle_signing import sign_bundle
 from edge_runtime.config import Config
 from edge_runtime.errors import EngineError
+from edge_runtime.faces.landmark_pupils import LandmarkPupils
 from edge_runtime.inference.engine import EngineReport
 from edge_runtime.inference.tuning import open_tuned_engine
 from edge_runtime.publishing.request_payloads import Response
@@ -122,6 +123,27 @@ def test_a_candidate_that_agrees_is_tried_and_committed_and_no_window_is_lost(
     # The change cuts one window short, and the end another; none if it was just closed.
     assert sum(event.partial for event in events) <= 2
     assert [event.seq for event in events] == sorted({event.seq for event in events})
+
+
+def test_a_candidate_that_learned_from_landmarks_is_shown_faces_that_are_cut_by_them(
+    slots: Slots, versions: Versions, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    find = LandmarkPupils.find
+
+    def noted(self: LandmarkPupils, *args: Any) -> Any:
+        looked.append(slots.table().candidate is not None)
+        return find(self, *args)
+
+    monkeypatch.setattr(LandmarkPupils, "find", noted)
+    # Two ways to cut are two crops: how often they name the same label is not what is tested here.
+    config = make(updates=make().updates.model_dump() | {"min_agreement": 0.0})
+    with working(config) as agent:
+        digest = begin(slots, versions("0.3.0", pupils="landmarks"), config)
+        assert settled(slots, digest, 120)
+        assert agent.info().bundle_digest == digest
+        assert until(lambda: False in looked)  # now it runs
+    assert looked[0]  # and in the shadow it was shown them, too
 
 
 def test_a_candidate_that_disagrees_is_sent_back_and_never_runs(
