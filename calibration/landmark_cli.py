@@ -36,6 +36,9 @@ def evaluate_landmarks_command(
     split: Annotated[
         Literal["training", "choosing", "test", "all"], typer.Option(help="of the persons")
     ] = "test",
+    first_pass: Annotated[
+        bool, typer.Option("--first-pass", help="without the second, closer look that a device takes")
+    ] = False,
     picture: Annotated[
         Path | None, typer.Option(help="draw points on 40 of the faces into this image; it shows people")
     ] = None,
@@ -45,7 +48,7 @@ def evaluate_landmarks_command(
 
     roomtone evaluate landmarks --data landmarks68.npz --picture points.png
     """
-    finder = open_landmark_finder(landmarks or packaged_landmarks_path())
+    finder = open_landmark_finder(landmarks or packaged_landmarks_path(), looks_twice=not first_pass)
     faces = load_marked(data, split)
     with work_progress() as progress:
         task = progress.add_task("faces", total=len(faces), note="")

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from edge_runtime.errors import RoomtoneError
-from edge_runtime.faces.landmarks import MARKS, LandmarkFinder
+from edge_runtime.faces.landmarks import LandmarkFinder
 from edge_runtime.faces.marked import MarkedFaces
 from edge_runtime.frames.frame import Image
+from edge_runtime.markup import MARKS
 
 _FACES, _COLUMNS, _SIDE_PX = 40, 8, 288
 _TRUTH_BGR: Final = (80, 220, 80)

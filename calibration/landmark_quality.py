@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.faces.alignment import FloatArray
-from edge_runtime.faces.landmarks import LEFT_EYE, MARKS, RIGHT_EYE, LandmarkFinder, Landmarks
+from edge_runtime.faces.landmarks import LandmarkFinder, Landmarks
 from edge_runtime.faces.marked import MarkedFaces, eye_distance
 from edge_runtime.faces.pose import head_poses
 from edge_runtime.faces.pupils import PupilFinder
+from edge_runtime.markup import LEFT_EYE, MARKS, RIGHT_EYE
 
 PUPIL_LIMIT: Final = 0.10
 FRONTAL_YAW_DEG: Final = 25.0

@@ -29,8 +29,8 @@ from edge_runtime.bundle import (
     variant_files,
 )
 from edge_runtime.errors import BundleError
-from edge_runtime.faces.landmarks import MARKS
 from edge_runtime.golden import GOLDEN, Golden, read_golden
+from edge_runtime.markup import MARKS
 
 LANDMARKS_MANIFEST: Final = "landmarks.json"
 INSIDE: Final = "landmarks"

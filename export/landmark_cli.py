@@ -86,7 +86,7 @@ def export_landmarks_command(
         return
     typer.echo(
         f"{result.bundle.folder}  {cost.parameters / 1e6:.2f} M parameters, "
-        f"{cost.multiply_adds / 1e6:.0f} M multiply–adds a face, {result.graph.size_bytes / 1e6:.1f} MB"
+        f"{cost.multiply_adds / 1e6:.0f} M multiply–adds a cut, {result.graph.size_bytes / 1e6:.1f} MB"
     )
     for hop in result.parity:
         typer.echo(f"parity    {hop.hop}, {hop.data}: largest difference {hop.difference:.2g}")

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from edge_runtime.bundle import Alignment, Architecture, Variant
 from edge_runtime.bundle_writing import check_target, digests, new_bundle, write_golden
-from edge_runtime.faces.landmarks import LANDMARK_TEMPLATE, MARKS
-from edge_runtime.frames.simulation.shape import MIRROR
+from edge_runtime.faces.landmarks import LANDMARK_TEMPLATE
 from edge_runtime.golden import GOLDEN
 from edge_runtime.inference.landmark_engine import golden_distance, load_regressor
 from edge_runtime.landmark_bundle import (
@@ -32,6 +30,7 @@ from edge_runtime.landmark_bundle import (
     LandmarkManifest,
     open_landmarks,
 )
+from edge_runtime.markup import MARKS
 from export.architectures.landmark_net import LandmarkNetConfig
 from export.checkpoints import CheckpointError, load_checkpoint, load_weights
 from export.cost import measure_cost
@@ -58,24 +57,15 @@ _PROBES, _PROBE_SEED = 16, 5
 
 
 class DeployedLandmarks(DeployedNetwork):
-    """uint8 cuts in; points and error estimate out, each the mean of what the cut and its mirror image give."""
-
-    other_side: Tensor
-    signs: Tensor
+    """uint8 cuts in; points and error estimate out."""
 
     def __init__(self, network: Any) -> None:
         super().__init__(network, (CROP,), (POINTS, LOG_ERROR))
-        columns = torch.tensor(MIRROR)[:, None] * 2 + torch.arange(2)
-        self.register_buffer("other_side", columns.flatten(), persistent=False)
-        self.register_buffer("signs", torch.tensor([-1.0, 1.0]).repeat(MARKS), persistent=False)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """(B, 64, 64) uint8 cuts → (B, 136) and (B, 1) float32."""
-        cuts = normalise(inputs[0])
-        output = self.network(torch.cat([cuts, cuts.flip(3)]))
-        points = output.points.view(2, -1, 2 * MARKS)
-        mirrored = points[1][:, self.other_side] * self.signs
-        return (points[0] + mirrored) / 2, output.log_error.view(2, -1, 1).mean(dim=0)
+        output = self.network(normalise(inputs[0]))
+        return output.points, output.log_error
 
 
 @dataclass(frozen=True, slots=True)

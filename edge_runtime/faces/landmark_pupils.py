@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.faces.alignment import FloatArray, default_pupils
-from edge_runtime.faces.landmarks import LEFT_EYE, RIGHT_EYE, LandmarkFinder
+from edge_runtime.faces.landmarks import LandmarkFinder
 from edge_runtime.frames.frame import Image
+from edge_runtime.markup import LEFT_EYE, RIGHT_EYE
 
 
 class PupilSource(Protocol):

@@ -1,12 +1,14 @@
 """Landmarks: 68 points by a small network, and the two pupils, for all faces of a frame in one batch.
 
-    boxes → cuts by `alignment.align` → network → 68 points each → back into the frame → irises between the lids
+    boxes → cuts by `alignment.align` → network → 68 points each → closer cuts, and their mirror images → network
+          → mean of the three answers, back in the frame → irises between the lids
 
-The network sees the face as the box alone gives it, upright and a little wider than the box; it needs no eyes. Where
-it doubts its own answer, and where a point lies outside of the image, there is NaN and no guess.
+The first cut is the box's: the network needs no eyes, but sees the face as badly placed and as tilted as it is. The
+second is made by the points that the first pass found. Where the network doubts its own answer, and where a point lies
+outside of the image, there is NaN and no guess.
 
-Convention: order of the 68 points is iBUG's (Sagonas et al. 2013), 0-based; P1 §3.1 counts from 1. 68 and 69 are the
-image-left and the image-right pupil. Points are (x, y) in pixels of the frame, pixel centres at integers.
+Convention: order of the points is that of `edge_runtime.markup`, (x, y) in pixels of the frame, pixel centres at
+integers.
 """
 
 from __future__ import annotations
@@ -20,12 +22,9 @@ import numpy.typing as npt
 from edge_runtime.faces.alignment import AlignmentTemplate, FloatArray, align, default_pupils, similarity
 from edge_runtime.faces.iris import iris_pair
 from edge_runtime.frames.frame import Image
+from edge_runtime.markup import LEFT_EYE, MARKS, MIRROR, MOUTH, RIGHT_EYE
 
-MARKS: Final = 68
-POINTS: Final = 70  # and the two pupils
-LEFT_EYE: Final = slice(36, 42)  # image-left: the person's right one
-RIGHT_EYE: Final = slice(42, 48)
-OUTER_EYE_CORNERS: Final = (36, 45)
+POINTS: Final = MARKS + 2  # the two pupils
 # 1.4 times as wide as a Haar box, whose default pupils lie 0.37 of its side apart: chin, temples and a tilted head
 # stay in the cut.
 LANDMARK_TEMPLATE: Final = AlignmentTemplate("landmarks", 64, 23.5, 21.0)
@@ -33,6 +32,9 @@ LANDMARK_TEMPLATE: Final = AlignmentTemplate("landmarks", 64, 23.5, 21.0)
 _NO_CONFIDENCE: Final = 0.2  # expected error, by the eyes' distance, at which nothing is known of the face
 _LEAST_CONFIDENCE: Final = 0.25
 _LEAST_BOX_PX: Final = 8  # narrower boxes hold nothing that could be marked
+# Where the middles of eyes and mouth come to lie in the second cut, x + iy, from the middle between the template's
+# pupils in distances of those: the training persons' mean face, made symmetric and 1/0.85 as large as in the first cut.
+_ANCHORS: Final = np.array([-0.568 - 0.111j, 0.568 - 0.111j, 1.165j])
 
 
 class PointRegressor(Protocol):
@@ -80,6 +82,7 @@ class LandmarkFinder:
         regressor: the network.
         template: that its cuts are made by.
         finds_irises: False: the pupils are the middles of the lids, which costs less.
+        looks_twice: False: the first pass alone, a third of the work and less right (docs/landmarks.md).
     """
 
     def __init__(
@@ -88,8 +91,10 @@ class LandmarkFinder:
         template: AlignmentTemplate = LANDMARK_TEMPLATE,
         *,
         finds_irises: bool = True,
+        looks_twice: bool = True,
     ) -> None:
-        self._regressor, self._template, self._finds_irises = regressor, template, finds_irises
+        self._regressor, self._template = regressor, template
+        self._finds_irises, self._looks_twice = finds_irises, looks_twice
 
     def find(self, image_grey: Image, boxes_xyxy: FloatArray) -> Landmarks:
         """Marks each face.
@@ -107,10 +112,13 @@ class LandmarkFinder:
         rows = np.flatnonzero(boxes_xyxy[:, 2] - boxes_xyxy[:, 0] >= _LEAST_BOX_PX)
         if len(rows) == 0:
             return Landmarks(points, confidence, irises)
-        pupils = default_pupils(boxes_xyxy[rows])
-        relative, log_error = self._regressor.regress(align(image_grey, pupils, self._template))
-        confidence[rows] = np.clip(1 - np.exp(log_error) / _NO_CONFIDENCE, 0, 1)
-        marks = from_crop(relative.reshape(-1, MARKS, 2), similarity(pupils, self._template), self._template)
+        marks, log_error = self._first_pass(image_grey, boxes_xyxy[rows])
+        is_face = _confidence(log_error) >= _LEAST_CONFIDENCE
+        if self._looks_twice and is_face.any():
+            marks[is_face], log_error[is_face] = self._second_pass(
+                image_grey, marks[is_face], log_error[is_face]
+            )
+        confidence[rows] = _confidence(log_error)
         for row, found in zip(rows, marks, strict=True):
             if confidence[row] >= _LEAST_CONFIDENCE:
                 points[row, :MARKS] = found
@@ -118,10 +126,53 @@ class LandmarkFinder:
         points[_is_outside(points, image_grey)] = np.nan
         return Landmarks(points, confidence, irises)
 
+    def _first_pass(self, image_grey: Image, boxes_xyxy: FloatArray) -> tuple[FloatArray, FloatArray]:
+        pupils = default_pupils(boxes_xyxy)
+        relative, log_error = self._regressor.regress(align(image_grey, pupils, self._template))
+        matrices = similarity(pupils, self._template)
+        return from_crop(relative.reshape(-1, MARKS, 2), matrices, self._template), log_error
+
+    def _second_pass(
+        self, image_grey: Image, first: FloatArray, first_log_error: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Closer cuts and their mirror images in one batch; the means of theirs and the first pass's answers."""
+        count, size = len(first), self._template.size_px
+        pupils = closer_pupils(first)
+        cuts = np.empty((2, count, size, size), np.uint8)
+        align(image_grey, pupils, self._template, out=cuts[0])
+        cuts[1] = cuts[0, :, :, ::-1]
+        relative, log_error = self._regressor.regress(cuts.reshape(-1, size, size))
+        straight, mirrored = relative.reshape(2, count, MARKS, 2)
+        mirrored = mirrored[:, MIRROR] * np.array([-1, 1], np.float32)
+        both = np.mean([straight, mirrored], axis=0, dtype=np.float32)
+        second = from_crop(both, similarity(pupils, self._template), self._template)
+        total_log_error = first_log_error + log_error.reshape(2, count).sum(axis=0)
+        return np.asarray((first + 2 * second) / 3, np.float32), np.asarray(total_log_error / 3, np.float32)
+
     def _pupils(self, image_grey: Image, marks: FloatArray) -> tuple[FloatArray, bool]:
         lids = np.stack([marks[LEFT_EYE], marks[RIGHT_EYE]])
         irises = iris_pair(image_grey, lids) if self._finds_irises else None
         return (lids.mean(axis=1), False) if irises is None else (irises, True)
+
+
+def closer_pupils(marks_xy: FloatArray) -> FloatArray:
+    """What `align` is to take for pupils, so that a face lies upright and closer in its cut than its box would have it.
+
+    Eyes and mouth are enough to tell place, size and tilt: all 68 points gain nothing more (docs/landmarks.md).
+
+    Args:
+        marks_xy: (N, 68, 2) float32.
+
+    Returns:
+        (N, 2, 2) float32: of the least-squares similarity that takes `_ANCHORS` to the middles of eyes and mouth, the
+        places of the template's pupils.
+    """
+    middles = np.stack([marks_xy[:, part].mean(axis=1) for part in (LEFT_EYE, RIGHT_EYE, MOUTH)], axis=1)
+    found = middles @ np.array([1, 1j])  # a turn and a scale are one complex factor
+    centre, arms = found.mean(axis=1, keepdims=True), _ANCHORS - _ANCHORS.mean()
+    factor = (found - centre) @ arms.conj() / (np.abs(arms) ** 2).sum()
+    pupils = centre + factor[:, None] * (np.array([-0.5, 0.5]) - _ANCHORS.mean())
+    return np.stack([pupils.real, pupils.imag], axis=2).astype(np.float32)
 
 
 def from_crop(relative: FloatArray, matrices: FloatArray, template: AlignmentTemplate) -> FloatArray:
@@ -146,6 +197,10 @@ def to_crop(points_xy: FloatArray, matrices: FloatArray, template: AlignmentTemp
     """The inverse of `from_crop`: what the network is to give for these points of the image."""
     in_crop = points_xy @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
     return np.asarray((2 * in_crop - (template.size_px - 1)) / template.size_px, np.float32)
+
+
+def _confidence(log_error: FloatArray) -> FloatArray:
+    return np.asarray(np.clip(1 - np.exp(log_error) / _NO_CONFIDENCE, 0, 1), np.float32)
 
 
 def _is_outside(points: FloatArray, image_grey: Image) -> npt.NDArray[np.bool_]:

@@ -24,9 +24,9 @@ from edge_runtime.config import FacesSection
 from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.detection import HaarDetector, intersection_over_union
-from edge_runtime.faces.landmarks import MARKS, OUTER_EYE_CORNERS
 from edge_runtime.faces.view import FrameView
 from edge_runtime.frames.frame import Frame, Image
+from edge_runtime.markup import MARKS, OUTER_EYE_CORNERS
 
 Split = Literal["training", "choosing", "test", "all"]
 _TEST_SHARE: Final = 0.2  # of the persons

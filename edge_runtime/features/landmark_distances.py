@@ -9,13 +9,12 @@ import numpy.typing as npt
 
 from edge_runtime.features.landmark_table import (
     LANDMARKS,
-    LEFT_EYE,
     LEFT_PUPIL,
     NOSE_BRIDGE,
-    RIGHT_EYE,
     RIGHT_PUPIL,
     SEGMENTS,
 )
+from edge_runtime.markup import LEFT_EYE, RIGHT_EYE
 
 LENGTH: Final = len(SEGMENTS)
 # Nothing of a face is so many nose bridges long; a bridge that is seen from its tip, or misplaced, is so short.

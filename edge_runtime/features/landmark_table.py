@@ -17,8 +17,6 @@ from typing import Final
 LANDMARKS: Final = 70
 LEFT_PUPIL: Final = 68
 RIGHT_PUPIL: Final = 69
-LEFT_EYE: Final = slice(36, 42)  # lid points
-RIGHT_EYE: Final = slice(42, 48)
 NOSE_BRIDGE: Final = (27, 30)  # landmarks 28 and 31 of eq. 8, whose distance all lengths are divided by
 
 

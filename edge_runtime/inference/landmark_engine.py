@@ -115,15 +115,18 @@ def open_regressor(bundle: LandmarkBundle, threads: int = 1) -> tuple[PointRegre
     )
 
 
-def open_landmark_finder(folder: Path, threads: int = 1, *, finds_irises: bool = True) -> LandmarkFinder:
-    """Opens a landmark network and everything around it.
+def open_landmark_finder(
+    folder: Path, threads: int = 1, *, finds_irises: bool = True, looks_twice: bool = True
+) -> LandmarkFinder:
+    """Opens a landmark network and everything around it; see `LandmarkFinder`.
 
     Raises:
         BundleError, EngineError: see `open_landmarks` and `open_regressor`.
     """
     bundle = open_landmarks(folder)
     regressor, _ = open_regressor(bundle, threads)
-    return LandmarkFinder(regressor, bundle.manifest.alignment.template(), finds_irises=finds_irises)
+    template = bundle.manifest.alignment.template()
+    return LandmarkFinder(regressor, template, finds_irises=finds_irises, looks_twice=looks_twice)
 
 
 def landmarks_for(bundle: Bundle, threads: int = 1) -> LandmarkFinder | None:

@@ -2,9 +2,10 @@
 
     cut (64×64, grey) → stem → four residual stages to 4×4 → linear → 136 coordinates and one error estimate
 
-Sized for the device: 18 M multiply–adds, twice that as it is deployed, with the mirror image. The linear layer sees all
-16 places of the last map, so each point may be read where it lies, and the points together keep the shape of a face.
-Beside them the network tells how large its error is likely to be, which is what the device marks unknown points by.
+Sized for the device: 18 M multiply–adds a cut, three cuts a face (`edge_runtime.faces.landmarks`). The linear layer
+sees all 16 places of the last map, so each point may be read where it lies, and the points together keep the shape of a
+face. Beside them the network tells how large its error is likely to be, which is what the device marks unknown points
+by.
 """
 
 from __future__ import annotations

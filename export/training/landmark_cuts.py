@@ -23,7 +23,7 @@ from edge_runtime.frames.frame import Image
 from edge_runtime.frames.simulation.appearance import Light, Pose, random_appearance
 from edge_runtime.frames.simulation.controls import EXPRESSIONS, expression
 from edge_runtime.frames.simulation.face import render_face
-from edge_runtime.frames.simulation.shape import MIRROR
+from edge_runtime.markup import MIRROR
 from export.training.augmentation import erase, lower_resolution
 
 _RENDERED_NOISE: Final = 6.0  # standard deviation of the sensor's noise, at most

@@ -15,6 +15,7 @@ import numpy as np
 
 from edge_runtime.frames.simulation.appearance import Appearance, Pose
 from edge_runtime.frames.simulation.controls import CONTROL_INDEX, CONTROL_NAMES, FloatArray
+from edge_runtime.markup import MIRROR
 
 PUPIL_DISTANCE_IN_BOX: Final = 0.37  # of the side of a Haar box, as in edge_runtime.faces.alignment
 PUPIL_LINE_IN_BOX: Final = 0.405
@@ -83,22 +84,6 @@ _UPPER_LIDS: Final = (37, 38, 43, 44)
 _LOWER_LIDS: Final = (41, 40, 47, 46)
 _UPPER_INNER_LIP: Final = (61, 62, 63)
 _LOWER_INNER_LIP: Final = (67, 66, 65)
-
-
-def _mirror_of() -> list[int]:
-    """For each of the 68 landmarks the one on the other side of the face."""
-    pairs = [(k, 16 - k) for k in range(17)] + [(17 + k, 26 - k) for k in range(10)]
-    pairs += [(31 + k, 35 - k) for k in range(5)] + [(27 + k, 27 + k) for k in range(4)]
-    pairs += [(36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)]
-    pairs += [(48 + k, 54 - k) for k in range(7)] + [(55 + k, 59 - k) for k in range(5)]
-    pairs += [(60 + k, 64 - k) for k in range(5)] + [(65 + k, 67 - k) for k in range(3)]
-    mirror = list(range(68))
-    for left, right in pairs:
-        mirror[left], mirror[right] = right, left
-    return mirror
-
-
-MIRROR: Final = _mirror_of()
 
 
 def _relaxed() -> FloatArray:

@@ -14,7 +14,7 @@ from torch import Tensor
 from edge_runtime.faces.alignment import TEMPLATES, AlignmentTemplate, FloatArray
 from edge_runtime.features import make_inputs
 from edge_runtime.features.landmark_distances import landmark_distances
-from edge_runtime.frames.simulation.shape import MIRROR
+from edge_runtime.markup import MIRROR
 from export.architectures.layers import SequenceTargets
 from export.training.augmentation import Augmentation
 from export.training.sequences.clips import Clips

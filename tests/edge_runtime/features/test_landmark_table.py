@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.features.landmark_table import LANDMARKS, LEFT_EYE, REGIONS, RIGHT_EYE, SEGMENTS
+from edge_runtime.features.landmark_table import LANDMARKS, REGIONS, SEGMENTS
+from edge_runtime.markup import LEFT_EYE, RIGHT_EYE
 
 # Landmarks of the iBUG mark-up by region. Cheeks have none of their own, and a crop ends above the chin.
 IN_REGION = {

@@ -15,7 +15,8 @@ from edge_runtime.frames.simulation.controls import (
     Controls,
     expression,
 )
-from edge_runtime.frames.simulation.shape import MIRROR, FaceShape, face_box, project
+from edge_runtime.frames.simulation.shape import FaceShape, face_box, project
+from edge_runtime.markup import MIRROR
 
 AVERAGE = FaceShape(Appearance())
 
