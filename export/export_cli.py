@@ -48,6 +48,13 @@ def export_network(
             help="labelled faces, to compare the formats on 16 of them beside rendered ones and noise"
         ),
     ] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            help="landmark network to make part of a bundle that is fed with landmarks; where there is none, "
+            "devices take the one that ships"
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +89,7 @@ def export_network(
             progress.update(task, completed=next(started), note=f"{step.name}: {step.ensures}")
 
         with _current_folder_importable():
-            result = export_bundle(request, on_step, data=data)
+            result = export_bundle(request, on_step, data=data, landmarks=landmarks)
         progress.update(task, completed=len(STEPS), note="")
     if as_json:
         typer.echo(json.dumps(_export_facts(result), indent=2))
@@ -108,6 +115,8 @@ def export_network(
             f"verified  {check.report.backend} {check.report.precision}: "
             f"golden outputs within {check.golden_difference:.2g}"
         )
+    if result.landmarks is not None:
+        typer.echo(f"landmarks {result.landmarks}")
 
 
 def _request(
@@ -209,6 +218,7 @@ def _export_facts(result: ExportResult) -> dict[str, Any]:
         "name": result.bundle.manifest.name,
         "version": result.bundle.manifest.version,
         "architecture": result.bundle.manifest.architecture.model_dump(),
+        **({} if result.landmarks is None else {"landmarks": result.landmarks}),
         **dict(zip(("graph", "head_graph"), map(asdict, result.graphs), strict=False)),
         "parity": [asdict(hop) for hop in result.parity],
         "variants": [

@@ -35,15 +35,17 @@ from edge_runtime.bundle_writing import (
     write_manifest,
 )
 from edge_runtime.config import InferenceSection
-from edge_runtime.errors import RoomtoneError
+from edge_runtime.errors import ConfigurationError, Fault, RoomtoneError
 from edge_runtime.faces.alignment import AlignmentTemplate
 from edge_runtime.faces.labelled import load_labelled
 from edge_runtime.faces.precut import PrecutLocator, align_precut
-from edge_runtime.features import FEATURE_LENGTHS
+from edge_runtime.features import FEATURE_LENGTHS, GIVEN
 from edge_runtime.frames.frame import Image
 from edge_runtime.golden import GOLDEN, Golden
 from edge_runtime.inference.engine import EngineReport
+from edge_runtime.inference.landmark_engine import landmarks_in_words
 from edge_runtime.inference.opening import open_engine
+from edge_runtime.landmark_bundle import embed_landmarks, open_landmarks
 from export.cost import measure_cost
 from export.deploy import OUTPUT_COLUMNS, DeployedNetwork, check_deployed
 from export.deploy_sequence import WholeSequence, dissolves
@@ -109,7 +111,11 @@ STEPS: Final = {
         ),
         Step("golden", "a network that runs", "golden inputs, logits and tolerances in the bundle"),
         Step("manifest", "all files of the bundle", "a model card, and a manifest that holds every digest"),
-        Step("verify", "a complete bundle", "every variant gives the golden outputs on this CPU; it opens"),
+        Step(
+            "verify",
+            "a complete bundle, and a landmark network where it wants landmarks",
+            "every variant gives the golden outputs on this CPU; it opens",
+        ),
     )
 }
 
@@ -135,16 +141,29 @@ class VariantCheck:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """A bundle that opens, and what was found on the way."""
+    """A bundle that opens, and what was found on the way.
+
+    Attributes:
+        bundle: opened.
+        graphs: the one that sees crops first.
+        parity: of each hop, kind of data and graph.
+        variants: as they ran here.
+        landmarks: the landmark network that it needs, in words; None: it needs none.
+    """
 
     bundle: Bundle
     graphs: tuple[GraphFacts, ...]
     parity: list[ParityResult]
     variants: list[VariantCheck]
+    landmarks: str | None = None
 
 
 def export_bundle(
-    request: Request, on_step: Callable[[Step], None] = lambda step: None, *, data: Path | None = None
+    request: Request,
+    on_step: Callable[[Step], None] = lambda step: None,
+    *,
+    data: Path | None = None,
+    landmarks: Path | None = None,
 ) -> ExportResult:
     """Makes a bundle.
 
@@ -152,9 +171,11 @@ def export_bundle(
         request: what to export.
         on_step: called before each step.
         data: labelled faces on which the formats are compared too.
+        landmarks: folder of a landmark network that becomes part of the bundle; None: where one is needed, a device
+            takes the one that ships with roomtone.
 
     Raises:
-        BundleError: there is something at `request.out` already.
+        BundleError: there is something at `request.out` already, or no landmark network at `landmarks`.
         ConfigurationError: `data` cannot be read.
         ExportStepError: a step broke; nothing is left at `request.out` but what was there before.
     """
@@ -168,8 +189,12 @@ def export_bundle(
             raise ExportStepError(STEPS[name], exc) from exc
 
     check_target(request.out, force=request.force)
+    if landmarks is not None:
+        open_landmarks(landmarks)
     with step("checkpoint"):
         source = request.read()
+        if landmarks is not None:
+            _check_wants_landmarks(source)
     with step("deploy"):
         few = face_crops(_DEPLOY_FACES, source.template, np.random.default_rng(_PROBE_SEED))
         if source.sequence is not None:
@@ -190,13 +215,25 @@ def export_bundle(
             golden = _golden(source)
             write_golden(golden, folder / GOLDEN)
         with step("manifest"):
-            manifest = _manifest(source, folder)
+            inside = None if landmarks is None else embed_landmarks(landmarks, folder)
+            manifest = _manifest(source, folder, inside)
             (folder / CARD).write_text(render_card(manifest), encoding="utf-8")
             manifest = manifest.model_copy(update={"files": digests(folder)})
         with step("verify"):
-            variants = verify_variants(bundle_to_be(folder, manifest, golden))
+            made = bundle_to_be(folder, manifest, golden)
+            variants = verify_variants(made)
+            marks = landmarks_in_words(made)
             write_manifest(folder, manifest)  # last: without it the folder does not open
-    return ExportResult(open_bundle(request.out), tuple(graphs), parity, variants)
+    return ExportResult(open_bundle(request.out), tuple(graphs), parity, variants, marks)
+
+
+def _check_wants_landmarks(source: Deployable) -> None:
+    inputs = next(iter(_graphs(source).values())).inputs
+    if GIVEN.isdisjoint(inputs):
+        problem = (
+            f"is for a network that is fed with landmarks; {source.architecture} takes {', '.join(inputs)}"
+        )
+        raise ConfigurationError("the command line", [Fault("--landmarks", problem)])
 
 
 def _graphs(source: Deployable) -> dict[str, DeployedNetwork]:
@@ -262,7 +299,7 @@ def _metadata(source: Deployable) -> dict[str, str]:
     } | digests_
 
 
-def _manifest(source: Deployable, folder: Path) -> Manifest:
+def _manifest(source: Deployable, folder: Path, landmarks: str | None) -> Manifest:
     template = source.template
     size = template.size_px
     graphs = list(_graphs(source).values())
@@ -289,6 +326,7 @@ def _manifest(source: Deployable, folder: Path) -> Manifest:
         sequence=None if source.sequence is None else source.sequence.part,
         variants=VARIANTS if source.sequence is None else SEQUENCE_VARIANTS,
         files=digests(folder),
+        landmarks=landmarks,
         provenance=dict(source.provenance),
     )
 

@@ -272,14 +272,14 @@ def film(
     roomtone sequences film runs/p3/checkpoint.safetensors --film smile.mp4 --plot smile.png --against default
     """
     from export.training.sequences.checkpoints import load_trained
-    from export.training.sequences.films import film_crops, plot_courses, sequence_course, single_course
+    from export.training.sequences.films import film_faces, plot_courses, sequence_course, single_course
 
     networks = [load_trained(path) for path in checkpoints]
     names = networks[0].label_names
-    times, crops, tracks = film_crops(source, networks[0], stride)
-    courses = [sequence_course(network, times, crops, tracks, fills=fills) for network in networks]
+    faces = film_faces(source, networks[0], stride)
+    courses = [sequence_course(network, faces, fills=fills) for network in networks]
     if against is not None:
-        courses.append(single_course(bundle_folder(against), names, times, crops))
+        courses.append(single_course(bundle_folder(against), names, faces))
     if plot is not None:
         plot_courses(courses, names, source.name, plot)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,13 +34,16 @@ def verify(
 ) -> None:
     r"""Checks every digest, then runs every variant on this CPU against the golden outputs.
 
+    Where its network is fed with landmarks, the landmark network is tried too.
+
     Ends with 6 for a changed file, with 7 when no variant is right here, with 22 for a missing or wrong signature.
 
     \b
     roomtone bundle verify
     roomtone bundle verify hafnet-1.2.0 --public-key school.pub.pem
     """
-    from edge_runtime.errors import BundleInaccurateError
+    from edge_runtime.errors import BundleInaccurateError, RoomtoneError
+    from edge_runtime.inference.landmark_engine import landmarks_in_words
     from edge_runtime.inference.trials import try_variants
 
     bundle = open_bundle(folder or default_bundle_path())
@@ -60,8 +63,15 @@ def verify(
         else:
             row["problem"] = f"{trial.problem}: {trial.hint}" if trial.hint else trial.problem
         rows.append(row)
+    try:
+        landmarks, fault = landmarks_in_words(bundle), None
+    except RoomtoneError as exc:
+        landmarks, fault = str(exc), exc
     if as_json:
-        typer.echo(json.dumps({"digest": bundle.digest, "variants": rows}))
+        facts: dict[str, Any] = {"digest": bundle.digest, "variants": rows}
+        if landmarks is not None:
+            facts["landmarks"] = {"result": "ok" if fault is None else "wrong", "detail": landmarks}
+        typer.echo(json.dumps(facts))
     else:
         signed = f", signed by the key of {public_key}" if public_key is not None else ""
         typer.echo(f"{bundle.manifest.name} {bundle.manifest.version}: all digests hold{signed}")
@@ -70,6 +80,10 @@ def verify(
                 row.get("problem") or f"largest difference of a golden logit {row['largest_difference']:.2g}"
             )
             typer.echo(f"  {row['backend']} {row['precision']}: {row['result']} ({detail})")
+        if landmarks is not None and fault is None:
+            typer.echo(f"  landmarks: ok ({landmarks})")
+    if fault is not None:
+        raise fault
     if not any(row["result"] == "ok" for row in rows):
         raise typer.Exit(BundleInaccurateError.exit_code)
 

@@ -77,6 +77,21 @@ def default_pupils(boxes_xyxy: FloatArray) -> FloatArray:
     return (corner + DEFAULT_PUPILS_IN_BOX * side).astype(np.float32)
 
 
+def boxes_around(pupils_xy: FloatArray) -> FloatArray:
+    """The inverse of `default_pupils`: square boxes of upright faces whose pupils are known.
+
+    Args:
+        pupils_xy: (N, 2, 2) float32.
+
+    Returns:
+        (N, 4) float32.
+    """
+    apart = np.linalg.norm(pupils_xy[:, 1] - pupils_xy[:, 0], axis=1)[:, None]
+    side = apart / (DEFAULT_PUPILS_IN_BOX[1, 0] - DEFAULT_PUPILS_IN_BOX[0, 0])
+    corner = pupils_xy.mean(axis=1) - side * DEFAULT_PUPILS_IN_BOX.mean(axis=0)
+    return np.concatenate([corner, corner + side], axis=1).astype(np.float32)
+
+
 def similarity(pupils_xy: FloatArray, template: AlignmentTemplate) -> FloatArray:
     """The similarity transforms that bring pupils to their places in the crop (P1 eqs 2–3, then the scaling).
 

@@ -144,7 +144,7 @@ class LandmarkFinder:
         relative, log_error = self._regressor.regress(cuts.reshape(-1, size, size))
         straight, mirrored = relative.reshape(2, count, MARKS, 2)
         mirrored = mirrored[:, MIRROR] * np.array([-1, 1], np.float32)
-        both = np.mean([straight, mirrored], axis=0, dtype=np.float32)
+        both = np.asarray((straight + mirrored) / 2, np.float32)
         second = from_crop(both, similarity(pupils, self._template), self._template)
         total_log_error = first_log_error + log_error.reshape(2, count).sum(axis=0)
         return np.asarray((first + 2 * second) / 3, np.float32), np.asarray(total_log_error / 3, np.float32)

@@ -136,12 +136,32 @@ def landmarks_for(bundle: Bundle, threads: int = 1) -> LandmarkFinder | None:
         EngineError: it is, and there is none here; or it does not run.
         BundleError: it cannot be opened.
     """
+    folder = _needed_landmarks(bundle)
+    return None if folder is None else open_landmark_finder(folder, threads)
+
+
+def landmarks_in_words(bundle: Bundle) -> str | None:
+    """The landmark network that `landmarks_for` opens, for people; None: none is needed.
+
+    Raises:
+        BundleError, EngineError: see `landmarks_for`.
+    """
+    folder = _needed_landmarks(bundle)
+    if folder is None:
+        return None
+    found = open_landmarks(folder)
+    _, variant = open_regressor(found)
+    place = "ships with roomtone" if bundle.manifest.landmarks is None else "is part of the bundle"
+    return f"network {found.manifest.version}, which {place}, by {variant.backend} {variant.precision}"
+
+
+def _needed_landmarks(bundle: Bundle) -> Path | None:
     if not bundle.manifest.wants_landmarks:
         return None
     folder = landmarks_of(bundle)
     if not (folder / LANDMARKS_MANIFEST).is_file():
         raise no_landmarks(bundle.manifest.name)
-    return open_landmark_finder(folder, threads)
+    return folder
 
 
 def no_landmarks(name: str) -> EngineError:
@@ -149,5 +169,5 @@ def no_landmarks(name: str) -> EngineError:
     return EngineError(
         f"bundle {name} wants the distances of landmarks, and there is no landmark network: neither in the bundle nor "
         "with this roomtone",
-        hint="export it again with one, or use a bundle whose inputs are crops alone",
+        hint="export it again with --landmarks, or use a bundle whose inputs are crops alone",
     )

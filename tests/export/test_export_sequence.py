@@ -10,12 +10,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from edge_runtime.bundle import open_bundle
 from edge_runtime.cli import app
 from edge_runtime.config import InferenceSection
-from edge_runtime.errors import RoomtoneError
+from edge_runtime.errors import BundleError, EngineError, RoomtoneError
 from edge_runtime.faces.alignment import LOOSE_TEMPLATE
 from edge_runtime.faces.labelled import FER_LABELS
 from edge_runtime.inference.opening import open_engine
+from edge_runtime.landmark_bundle import open_landmarks, packaged_landmarks_path
 from export.architectures import SEQUENCE_ARCHITECTURES, configure_sequence
 from export.checkpoints import save_checkpoint
 from export.deploy_sequence import deploy_sequence, dissolves, stand_ins
@@ -125,6 +127,37 @@ def test_the_command_exports_a_sequence(tmp_path):
     assert facts["graph"]["size_bytes"] > facts["head_graph"]["size_bytes"] * 0.1
     shown = CliRunner().invoke(app, ["bundle", "show", str(out)])
     assert "sequence    5 frames, 0.5 s apart" in shown.stdout
+
+
+def test_a_bundle_may_bring_its_landmark_network_and_says_which_it_is_fed_from(tmp_path, monkeypatch):
+    architecture = "attention_fusion_edge"
+    checkpoint = checkpoint_of(tmp_path, architecture, SMALL[architecture])
+    arguments = ["export", architecture, "--checkpoint", str(checkpoint), "--out"]
+    plain, whole = tmp_path / "plain", tmp_path / "whole"
+    done = CliRunner().invoke(app, [*arguments, str(plain)])
+    assert "which ships with roomtone" in done.stdout, done.output
+    own = ["--landmarks", str(packaged_landmarks_path()), "--json"]
+    done = CliRunner().invoke(app, [*arguments, str(whole), *own])
+    assert "is part of the bundle" in json.loads(done.stdout)["landmarks"]
+    assert open_landmarks(whole / open_bundle(whole).manifest.landmarks).manifest.quality is not None
+    # A device whose own network is damaged runs the one that brings its own, and verify says which cannot run.
+    monkeypatch.setattr("edge_runtime.landmark_bundle.packaged_landmarks_path", lambda: tmp_path / "nowhere")
+    verified = CliRunner().invoke(app, ["bundle", "verify", str(whole)])
+    assert (verified.exit_code, "landmarks: ok" in verified.stdout) == (0, True)
+    refused = CliRunner().invoke(app, ["bundle", "verify", str(plain), "--json"])
+    assert json.loads(refused.stdout)["landmarks"]["result"] == "wrong"
+    assert isinstance(refused.exception, EngineError)
+
+
+def test_landmarks_for_a_network_of_crops_alone_are_refused_before_any_work(tmp_path):
+    request = ExportRequest(
+        "vit_vlad_edge", checkpoint_of(tmp_path, "vit_vlad_edge", {"frames": 5}), tmp_path / "b"
+    )
+    with pytest.raises(RoomtoneError, match="vit_vlad_edge takes crop"):
+        export_bundle(request, landmarks=packaged_landmarks_path())
+    with pytest.raises(BundleError, match=r"landmarks\.json cannot be read"):
+        export_bundle(request, landmarks=tmp_path / "nowhere")
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_checkpoint_of_another_network_is_named(tmp_path):

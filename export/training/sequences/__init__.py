@@ -5,6 +5,7 @@ In the order in which data flows:
     clips.py        frames of one face with what is true of each; kept in a run's folder
     simulated.py    clips of the simulated classroom, whose truth is known
     grown.py        clips grown from photographs: one face becomes another that is like it
+    marking.py      landmarks of clips of which nobody knows them
     sets.py         all clips of a run
     recipe.py       everything that makes a run
     batches.py      clips cut by the device's alignment, disturbed, with features and targets

@@ -21,6 +21,7 @@ from export.training.sequences.clips import Clips
 from export.training.sequences.recipe import SequenceRecipe
 
 # How far eyes and landmarks are off on a device, in distances of the pupils: in all frames of a clip, and in each.
+# Landmarks that the network found are off already, but from another box it would have found others.
 _LANDMARKS_OFF, _LANDMARKS_TREMBLE, _PUPILS_TREMBLE = 0.05, 0.02, 0.02
 _UNKNOWN_FRAMES: Final = 0.05  # of a clip whose landmarks are known
 _MIRRORED: Final = np.array([*MIRROR, 69, 68])

@@ -1,7 +1,7 @@
 """What a network of sequences says of a film over time, beside a network of single images on the same frames.
 
-Faces are found, followed and cut as on a device; a frame of the face is encoded once, and the head reads the features
-of the last M. Only the numbers leave: no frame, no crop.
+Faces are found, followed, cut and marked as on a device; a frame of the face is encoded once, and the head reads the
+features of the last M. Only the numbers leave: no frame, no crop.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from edge_runtime.faces.crops import CropMaker
 from edge_runtime.faces.finder import FaceFinder, Faces
 from edge_runtime.faces.view import FrameView
 from edge_runtime.features import make_inputs
-from edge_runtime.features.landmark_distances import LENGTH as DISTANCES
+from edge_runtime.features.landmark_distances import landmark_distances
 from edge_runtime.frames.film import Film
 from edge_runtime.frames.frame import EndOfSource, Image
 from edge_runtime.inference.classifier import Classifier
+from edge_runtime.inference.landmark_engine import open_landmark_finder
 from edge_runtime.inference.opening import open_engine
+from edge_runtime.landmark_bundle import packaged_landmarks_path
 from edge_runtime.pacing import Beat
 from export.training.sequences.checkpoints import TrainedSequence
 from export.training.sequences.grown import places_of
@@ -63,26 +65,43 @@ class Course:
         return found
 
 
-def film_crops(
-    film: Path, trained: TrainedSequence, stride_s: float | None = None
-) -> tuple[npt.NDArray[np.float64], Image, npt.NDArray[np.int64]]:
-    """Crops of the largest face, one each stride.
+@dataclass(frozen=True, slots=True)
+class FilmFaces:
+    """The largest face of a film, once each stride, as parallel arrays.
+
+    Attributes:
+        times_s: (T,).
+        crops: (T, size, size) uint8.
+        tracks: (T,) whose face it is.
+        landmark_distances: (T, 38) float32; 0 where a landmark is unknown.
+    """
+
+    times_s: npt.NDArray[np.float64]
+    crops: Image
+    tracks: npt.NDArray[np.int64]
+    landmark_distances: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+
+def film_faces(film: Path, trained: TrainedSequence, stride_s: float | None = None) -> FilmFaces:
+    """The largest face, and its landmarks by the network that ships.
 
     Args:
         film: any that FFmpeg reads.
         trained: whose template and stride they are cut by.
         stride_s: another stride, for a film that is shorter than M frames of the usual one.
 
-    Returns:
-        (T,) seconds; (T, size, size) uint8; (T,) which track it is.
-
     Raises:
         SourceUnavailableError: the film cannot be read.
         RoomtoneError: no face is found in it.
+        BundleError, EngineError: the landmark network cannot be opened.
     """
     beat = Beat(trained.recipe.stride_s if stride_s is None else stride_s)
-    times, crops, tracks = [], [], []
+    times, crops, tracks, points = [], [], [], []
     maker = CropMaker(trained.template, _READABLE_PX)
+    landmarks = open_landmark_finder(packaged_landmarks_path())
     with Film(film, grey=True) as source, FaceFinder(FacesSection(), waits_for_scans=True) as finder:
         while True:
             try:
@@ -95,30 +114,23 @@ def film_crops(
             faces = finder.find(view)
             if len(faces) and beat.strikes(frame.timestamp_s):
                 cut = maker.make(view, _largest(faces))
-                for crop, track in zip(cut.images, cut.track_ids, strict=True):
+                if len(cut):
                     times.append(frame.timestamp_s)
-                    crops.append(crop)
-                    tracks.append(int(track))
+                    crops.append(cut.images)
+                    tracks.append(cut.track_ids)
+                    points.append(landmarks.find(view.grey, cut.boxes_xyxy).points_xy)
     if not crops:
         raise RoomtoneError(f"{film}: no readable face was found", hint="a face needs 24 px or more")
-    return np.array(times), np.array(crops), np.array(tracks)
+    distances = landmark_distances(np.concatenate(points))
+    return FilmFaces(np.array(times), np.concatenate(crops), np.concatenate(tracks), distances)
 
 
-def sequence_course(
-    trained: TrainedSequence,
-    times_s: npt.NDArray[np.float64],
-    crops: Image,
-    tracks: npt.NDArray[np.int64],
-    *,
-    fills: bool = False,
-) -> Course:
-    """What it says each time that its buffer is full; landmarks are unknown.
+def sequence_course(trained: TrainedSequence, faces: FilmFaces, *, fills: bool = False) -> Course:
+    """What it says each time that its buffer is full.
 
     Args:
         trained: the network.
-        times_s: (T,) of the crops.
-        crops: (T, size, size) uint8.
-        tracks: (T,) of whose face; another one begins with an empty buffer.
+        faces: another track begins with an empty buffer.
         fills: until M frames are there, the oldest stands for those that are missing. A device does not do that; the
             networks were trained on still faces too, so that what they say then is not without sense.
 
@@ -126,13 +138,13 @@ def sequence_course(
         RoomtoneError: no face is there for M frames.
     """
     inputs = trained.config.inputs
-    given = {"landmark_distances": np.zeros((len(crops), DISTANCES), np.float32)}
-    arrays = make_inputs([(kind, kind) for kind in inputs], crops, trained.template, given)
+    given = {"landmark_distances": faces.landmark_distances}
+    arrays = make_inputs([(kind, kind) for kind in inputs], faces.crops, trained.template, given)
     features = trained.features({kind: torch.from_numpy(array) for kind, array in arrays.items()})
     buffer: deque[FloatArray] = deque(maxlen=trained.config.frames)
     rows, sequences = [], []
     for at, feature in enumerate(features):
-        if at and tracks[at] != tracks[at - 1]:
+        if at and faces.tracks[at] != faces.tracks[at - 1]:
             buffer.clear()
         buffer.append(feature)
         missing = trained.config.frames - len(buffer)
@@ -145,20 +157,20 @@ def sequence_course(
         )
         raise RoomtoneError("the film shows no face for long enough", hint=hint)
     shares, dimensions = trained.read(np.stack(sequences), places_of(trained.label_names))
-    return Course(trained.recipe.architecture, times_s[rows], shares, dimensions)
+    return Course(trained.recipe.architecture, faces.times_s[rows], shares, dimensions)
 
 
-def single_course(
-    folder: Path, label_names: tuple[str, ...], times_s: npt.NDArray[np.float64], crops: Image
-) -> Course:
+def single_course(folder: Path, label_names: tuple[str, ...], faces: FilmFaces) -> Course:
     """What a bundle of single images says of each of these crops; its template must be theirs."""
     bundle = open_bundle(folder)
     manifest = bundle.manifest
     engine = open_engine(bundle, InferenceSection()).engine
     known = [label.name for label in manifest.labels]
     classifier = Classifier(engine, temperature=manifest.temperature, classes=len(known), max_batch=8)
-    shares = classifier.probabilities(crops)[:, [known.index(name) for name in label_names]]
-    return Course(f"{manifest.name} {manifest.version}", times_s, shares, shares @ places_of(label_names))
+    shares = classifier.probabilities(faces.crops)[:, [known.index(name) for name in label_names]]
+    return Course(
+        f"{manifest.name} {manifest.version}", faces.times_s, shares, shares @ places_of(label_names)
+    )
 
 
 def plot_courses(courses: list[Course], label_names: tuple[str, ...], title: str, path: Path) -> None:

@@ -16,6 +16,7 @@ from export.training.datasets import TrainingFaces, locate
 from export.training.sequences.batches import TrainingClips
 from export.training.sequences.clips import Clips, load_clips, save_clips, stacked
 from export.training.sequences.grown import grown_clips, stills
+from export.training.sequences.marking import marked, marks_version
 from export.training.sequences.recipe import SequenceRecipe
 from export.training.sequences.simulated import simulated_clips
 from export.training.stargan_trainer import translated_stills
@@ -67,7 +68,7 @@ def made_sets(
     if stargan is not None:
         faces = locate(splits["training"], folder / "located")
         made = translated_stills(stargan, faces, names, recipe.made, recipe.seed)
-        photographs = stacked([photographs, made])
+        photographs = stacked([photographs, marked(made, _named(on_progress, "landmarks, made faces"))])
     return TrainingClips(learned, grown, photographs), (choosing, grown_to_choose), names
 
 
@@ -85,12 +86,19 @@ def _real(
     faces = locate(labelled, folder / "located", _named(on_progress, f"pupils, {split}"))
     shares = label_shares(faces, names, blend)
     report = _named(on_progress, f"grown, {split}")
+    mark = _named(on_progress, f"landmarks, {split}")
+    photographs = _kept(
+        folder / f"photographs-{split}-{len(labelled)}-{blend:g}-marks-{marks_version()}.npz",
+        lambda: marked(stills(faces, shares, names), mark),
+    )
     wishes = f"{count}-{len(labelled)}-{frames}-{recipe.stride_s:g}-{recipe.votes_blend:g}-{recipe.seed}"
     grown = _kept(
-        folder / f"grown-{split}-{wishes}.npz",
-        lambda: grown_clips(faces, shares, count, names, frames, recipe.stride_s, recipe.seed, report),
+        folder / f"grown-{split}-{wishes}-marks-{marks_version()}.npz",
+        lambda: marked(
+            grown_clips(faces, shares, count, names, frames, recipe.stride_s, recipe.seed, report), mark
+        ),
     )
-    return stills(faces, shares, names), grown
+    return photographs, grown
 
 
 def simulated(

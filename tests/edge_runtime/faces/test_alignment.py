@@ -11,6 +11,7 @@ from edge_runtime.faces.alignment import (
     P1_TEMPLATE,
     AlignmentTemplate,
     align,
+    boxes_around,
     default_pupils,
     similarity,
 )
@@ -157,3 +158,9 @@ def test_default_pupils_lie_level_and_symmetric_in_the_box():
     np.testing.assert_allclose(pupils.mean(axis=1)[:, 0], [200, 10])
     np.testing.assert_allclose(pupils[0], [[163, 131], [237, 131]], atol=0.01)  # 0.315, 0.685; 0.405 of 200
     assert default_pupils(np.empty((0, 4), np.float32)).shape == (0, 2, 2)
+
+
+def test_the_box_around_pupils_has_them_for_its_default_ones():
+    boxes = np.array([[10, 20, 90, 100], [-5, 3, 25, 33]], np.float32)
+    np.testing.assert_allclose(boxes_around(default_pupils(boxes)), boxes, atol=1e-3)
+    assert boxes_around(np.empty((0, 2, 2), np.float32)).shape == (0, 4)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from edge_runtime.faces.labelled import FER_LABELS
 from edge_runtime.frames.simulation.controls import VALENCE_AROUSAL
 from export.training.sequences.clips import Clips, load_clips, save_clips, stacked
 from export.training.sequences.grown import FRAME, grown_clips, morphed, stills
+from export.training.sequences.marking import marked
 from export.training.sequences.sets import label_shares
 from export.training.sequences.simulated import simulated_clips
 
@@ -106,6 +108,22 @@ def test_photographs_are_clips_of_one_frame() -> None:
     found = stills(faces, label_shares(faces, FER_LABELS, 0.0), FER_LABELS)
     assert found.images.shape[:2] == (7, 1)
     assert found.valence_arousal[3, 0].tolist() == pytest.approx(VALENCE_AROUSAL["happy"])
+
+
+def test_landmarks_of_clips_are_found_as_a_device_finds_them(simulated: Clips) -> None:
+    known = simulated.rows(np.arange(3))
+    found = marked(replace(known, landmarks_xy=np.full_like(known.landmarks_xy, np.nan)))
+    apart = np.linalg.norm(known.landmarks_xy[:, :, 45] - known.landmarks_xy[:, :, 36], axis=-1)
+    far = np.linalg.norm(found.landmarks_xy - known.landmarks_xy, axis=-1)[:, :, :68].mean(axis=-1) / apart
+    assert np.nanmean(far) < 0.09
+    assert np.isfinite(far).mean() > 0.9
+    alone = marked(known.rows(np.array([2])))  # no neighbour is seen
+    np.testing.assert_allclose(alone.landmarks_xy[:, :, :68], found.landmarks_xy[2:, :, :68], atol=1.0)
+
+
+def test_clips_without_a_face_have_no_landmarks(grown: Clips) -> None:
+    wall = replace(grown, images=np.full_like(grown.images, 128))
+    assert np.isnan(marked(wall.rows(np.array([0]))).landmarks_xy).all()
 
 
 def test_clips_survive_their_file_and_a_cut_one_is_named(simulated: Clips, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from edge_runtime.errors import RoomtoneError
 from edge_runtime.faces.labelled import FER_LABELS
+from edge_runtime.features.landmark_table import SEGMENTS
 from edge_runtime.frames.simulation.appearance import Pose
 from edge_runtime.frames.simulation.controls import expression
 from edge_runtime.frames.simulation.face import render_face
@@ -17,7 +19,7 @@ from export.architectures.attention_fusion import AttentionFusionConfig
 from export.checkpoints import save_checkpoint
 from export.sequence_cli import sequences_app
 from export.training.sequences.checkpoints import load_trained
-from export.training.sequences.films import Course, film_crops, sequence_course
+from export.training.sequences.films import Course, FilmFaces, film_faces, sequence_course
 from export.training.sequences.recipe import SequenceRecipe
 
 FPS, SECONDS = 12, 3.0
@@ -53,36 +55,52 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_face_is_cut_each_stride_and_read_when_the_buffer_is_full(film: Path, checkpoint: Path) -> None:
     trained = load_trained(checkpoint)
-    times, crops, tracks = film_crops(film, trained)
-    assert np.diff(times) == pytest.approx(0.25, abs=1.5 / FPS)
-    assert crops.shape == (len(times), 96, 96)
-    assert len(set(tracks.tolist())) == 1
-    course = sequence_course(trained, times, crops, tracks)
-    assert (course.times_s == times[3:]).all()
+    faces = film_faces(film, trained)
+    assert np.diff(faces.times_s) == pytest.approx(0.25, abs=1.5 / FPS)
+    assert faces.crops.shape == (len(faces), 96, 96)
+    assert len(set(faces.tracks.tolist())) == 1
+    course = sequence_course(trained, faces)
+    assert (course.times_s == faces.times_s[3:]).all()
     assert course.shares.sum(axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_landmarks_are_found_in_a_film_and_the_network_is_fed_with_them(film: Path, checkpoint: Path) -> None:
+    trained = load_trained(checkpoint)
+    faces = film_faces(film, trained)
+    width = [segment.name for segment in SEGMENTS].index("mouth wide")
+    assert faces.landmark_distances.min() > 0  # nothing is unknown
+    assert faces.landmark_distances[-1, width] > faces.landmark_distances[0, width]
+    unknown = replace(faces, landmark_distances=np.zeros_like(faces.landmark_distances))
+    assert (
+        np.abs(sequence_course(trained, faces).shares - sequence_course(trained, unknown).shares).max() > 1e-4
+    )
+
+
+def faces_of(crops: np.ndarray, times_s: np.ndarray, tracks: np.ndarray) -> FilmFaces:
+    return FilmFaces(times_s, crops, tracks, np.zeros((len(crops), len(SEGMENTS)), np.float32))
 
 
 def test_another_person_begins_with_an_empty_buffer(checkpoint: Path) -> None:
     trained = load_trained(checkpoint)
     crops = np.random.default_rng(0).integers(0, 256, (9, 96, 96), np.uint8)
     times = 0.25 * np.arange(9)
-    course = sequence_course(trained, times, crops, np.array([1] * 5 + [2] * 4))
+    course = sequence_course(trained, faces_of(crops, times, np.array([1] * 5 + [2] * 4)))
     assert course.times_s.tolist() == times[[3, 4, 8]].tolist()
-    alone = sequence_course(trained, times[5:], crops[5:], np.array([2] * 4))
+    alone = sequence_course(trained, faces_of(crops[5:], times[5:], np.array([2] * 4)))
     np.testing.assert_allclose(course.shares[-1], alone.shares[0], atol=1e-5)
     with pytest.raises(RoomtoneError, match="long enough"):
-        sequence_course(trained, times, crops, np.arange(9))
+        sequence_course(trained, faces_of(crops, times, np.arange(9)))
 
 
 def test_a_buffer_may_be_filled_by_its_oldest_frame(checkpoint: Path) -> None:
     trained = load_trained(checkpoint)
     crops = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
     times, tracks = np.arange(5.0), np.zeros(5, np.int64)
-    filled = sequence_course(trained, times, crops, tracks, fills=True)
-    usual = sequence_course(trained, times, crops, tracks)
+    filled = sequence_course(trained, faces_of(crops, times, tracks), fills=True)
+    usual = sequence_course(trained, faces_of(crops, times, tracks))
     assert filled.times_s.tolist() == times.tolist()
     np.testing.assert_allclose(filled.shares[3:], usual.shares, atol=1e-5)
-    repeated = sequence_course(trained, times[:4], crops[[0, 0, 0, 1]], tracks[:4])
+    repeated = sequence_course(trained, faces_of(crops[[0, 0, 0, 1]], times[:4], tracks[:4]))
     np.testing.assert_allclose(filled.shares[1], repeated.shares[0], atol=1e-5)
 
 
@@ -109,4 +127,4 @@ def test_a_film_without_a_face_is_named(checkpoint: Path, tmp_path: Path) -> Non
         writer.write(np.full((120, 160, 3), 128, np.uint8))
     writer.release()
     with pytest.raises(RoomtoneError, match=r"wall\.avi: no readable face"):
-        film_crops(path, load_trained(checkpoint))
+        film_faces(path, load_trained(checkpoint))

@@ -41,6 +41,8 @@ def test_sets_are_made_once_and_read_again(data: Path, tmp_path: Path) -> None:
     assert (training.simulated.images == first[0].simulated.images).all()
     assert training.photographs is not None
     assert (len(training.photographs), training.photographs.frames) == (14, 1)
+    for clips in (training.photographs, training.grown, *choosing):
+        assert np.isfinite(clips.landmarks_xy[:, :, :68]).mean() > 0.8
     assert [clips.frames for clips in choosing] == [3, 3]
 
 
