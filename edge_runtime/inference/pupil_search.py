@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from edge_runtime.bundle import Manifest
 from edge_runtime.config import FacesSection
@@ -20,7 +19,7 @@ from edge_runtime.faces.precut import LocatedFaces, PrecutLocator
 from edge_runtime.faces.pupils import PupilFinder
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.landmark_engine import open_landmark_finder
-from edge_runtime.landmark_bundle import packaged_landmarks_path
+from edge_runtime.landmark_bundle import open_landmarks, packaged_landmarks_path
 
 
 def pupil_way(faces: FacesSection, manifest: Manifest) -> PupilWay:
@@ -59,15 +58,11 @@ def locate_precut(
         BundleError, EngineError: the landmark network cannot be opened.
         RoomtoneError: a worker process died.
     """
-    return locate_all(images, cache=cache, on_progress=on_progress, locator=_LOCATORS[way], kind=_CACHES[way])
+    if way == "haar":
+        return locate_all(images, cache=cache, on_progress=on_progress)
+    kind = f"landmarks-{open_landmarks(packaged_landmarks_path()).manifest.version}"
+    return locate_all(images, cache=cache, on_progress=on_progress, locator=_landmark_locator, kind=kind)
 
 
 def _landmark_locator() -> PrecutLocator:
     return PrecutLocator(pupil_source("landmarks"))
-
-
-_LOCATORS: Final[dict[PupilWay, Callable[[], PrecutLocator]]] = {
-    "haar": PrecutLocator,
-    "landmarks": _landmark_locator,
-}
-_CACHES: Final[dict[PupilWay, str]] = {"haar": "pupils", "landmarks": "landmarks"}
