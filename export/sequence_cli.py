@@ -195,6 +195,46 @@ def evaluate(
     typer.echo(f"{count} clips; the classes' columns are F1")
 
 
+@sequences_app.command("clips")
+def make_clips(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="of `roomtone train sequence`: its frames, stride, classes")
+    ],
+    out: Annotated[Path, typer.Option(help="the .npz")],
+    count: Annotated[int, typer.Option("--count", min=21, help="a third of them gives the verdict")] = 1500,
+    force: Annotated[bool, typer.Option("--force", help="replace the file that is there")] = False,
+) -> None:
+    r"""Makes clips of simulated people whom no training has seen, for `roomtone calibrate`.
+
+    \b
+    roomtone sequences clips runs/p3/checkpoint.safetensors --out clips.npz
+    roomtone calibrate bundles/p3 --data clips.npz --out bundles/p3-int8
+    """
+    from export.training.sequences.checkpoints import load_trained
+    from export.training.sequences.clips import save_clips
+    from export.training.sequences.sets import HELD_OUT
+    from export.training.sequences.simulated import simulated_clips
+
+    if out.exists() and not force:
+        raise ConfigurationError(
+            "the command line", [Fault("--out", f"{out} exists")], hint="--force replaces it"
+        )
+    network = load_trained(checkpoint)
+    frames, stride_s = network.config.frames, network.recipe.stride_s
+    with work_progress() as progress:
+        task = progress.add_task("clips", total=count, note="")
+        made = simulated_clips(
+            count,
+            network.label_names,
+            frames,
+            stride_s,
+            HELD_OUT,
+            lambda done, total: progress.update(task, completed=done),
+        )
+    save_clips(out, made)
+    typer.echo(f"{out}  ({count} clips of {frames} frames, {stride_s:g} s apart)")
+
+
 @sequences_app.command()
 def ablate(
     checkpoint: Annotated[Path, typer.Argument(help="of attention_fusion or attention_fusion_edge")],

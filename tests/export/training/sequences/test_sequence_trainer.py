@@ -18,7 +18,7 @@ from export.training.progress import EpochResult
 from export.training.sequences.ablation import ATTENTIONS, ablate
 from export.training.sequences.batches import TrainingClips
 from export.training.sequences.checkpoints import load_trained
-from export.training.sequences.clips import Clips
+from export.training.sequences.clips import Clips, load_clips
 from export.training.sequences.measuring import concordance, f1_scores, measure_sequences
 from export.training.sequences.recipe import SequenceRecipe
 from export.training.sequences.simulated import simulated_clips
@@ -188,3 +188,18 @@ def test_macro_f1_and_concordance_by_hand() -> None:
     assert f1_scores(found, true, 3).tolist() == pytest.approx([2 / 3, 1 / 2, 0])
     # As in test_vit_vlad: means 2 and 3, variances 2/3 and 8/3, covariance 4/3.
     assert concordance(np.array([1.0, 2, 3]), np.array([1.0, 3, 5])) == pytest.approx(8 / 13)
+
+
+def test_clips_of_unseen_people_are_made_for_calibration_and_never_over_another_file(
+    clips: Clips, tmp_path: Path
+) -> None:
+    run(tmp_path, clips, recipe("vit_vlad_tiny", epochs=1))
+    out = tmp_path / "for calibration.npz"
+    command = ["clips", str(tmp_path / "checkpoint.safetensors"), "--out", str(out), "--count", "21"]
+    done = CliRunner().invoke(sequences_app, command, catch_exceptions=False)
+    assert "21 clips of" in done.stdout
+    made = load_clips(out)
+    assert np.bincount(made.shares[:, -1].argmax(axis=1), minlength=7).tolist() == [3] * 7
+    again = CliRunner().invoke(sequences_app, command)
+    assert isinstance(again.exception, ConfigurationError)
+    assert CliRunner().invoke(sequences_app, [*command, "--force"]).exit_code == 0
