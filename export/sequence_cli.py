@@ -201,7 +201,7 @@ def make_clips(
         Path, typer.Argument(help="of `roomtone train sequence`: its frames, stride, classes")
     ],
     out: Annotated[Path, typer.Option(help="the .npz")],
-    count: Annotated[int, typer.Option("--count", min=21, help="a third of them gives the verdict")] = 1500,
+    count: Annotated[int, typer.Option("--count", min=21, help="a third of them gives the verdict")] = 2400,
     force: Annotated[bool, typer.Option("--force", help="replace the file that is there")] = False,
 ) -> None:
     r"""Makes clips of simulated people whom no training has seen, for `roomtone calibrate`.

@@ -76,10 +76,14 @@ class OpenVinoGraph:
             stop = start + size
             request = self._request(size)
             try:
-                for tensor, rows in inputs.items():
-                    # Shared memory has to be contiguous and writable; hardly any crops are not, and are copied.
-                    shared = np.require(rows[start:stop], requirements=["C", "W"])
-                    request.set_tensor(tensor, self._tensor(shared, shared_memory=True))
+                # Shared memory has to be contiguous and writable, so that some inputs are copied. The copies have to
+                # be there until the answer is: the request keeps no reference to them.
+                shared = {
+                    tensor: np.require(rows[start:stop], requirements=["C", "W"])
+                    for tensor, rows in inputs.items()
+                }
+                for tensor, memory in shared.items():
+                    request.set_tensor(tensor, self._tensor(memory, shared_memory=True))
                 # `infer` would copy every output, and take a fifth longer for one face.
                 request.start_async()
                 request.wait()

@@ -10,7 +10,8 @@ import pytest
 
 from edge_runtime.bundle import open_bundle
 from edge_runtime.errors import EngineError
-from edge_runtime.inference.opening import load_engine
+from edge_runtime.inference.engine import GraphSpec
+from edge_runtime.inference.opening import graph_loader, load_engine
 from edge_runtime.inference.openvino_engine import call_sizes
 
 ENGINES = ("onnxruntime", "openvino")
@@ -69,6 +70,25 @@ def test_crops_that_cannot_be_written_to_are_read(tiny_bundle, tiny_network, bac
     images = crops(3)
     images.flags.writeable = False
     np.testing.assert_allclose(load(tiny_bundle, backend).logits(images), tiny_network(images), atol=1e-4)
+
+
+def test_inputs_that_do_not_lie_in_one_piece_are_copied_and_kept_until_they_are_read(tmp_path, backend):
+    names, width = ("a", "b", "c"), 40
+    inputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", width]) for name in names
+    ]
+    output = onnx.helper.make_tensor_value_info("all", onnx.TensorProto.FLOAT, ["n", 3 * width])
+    node = onnx.helper.make_node("Concat", names, ["all"], axis=1)
+    graph = onnx.helper.make_graph([node], "beside", inputs, [output])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "beside.onnx")
+    spec = GraphSpec(tmp_path / "beside.onnx", names, ("all",), 3 * width, "numbers", "fp32", 1)
+    loaded = graph_loader(backend)(spec)
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        fed = {name: rng.normal(size=(width, 16)).astype(np.float32).T for name in names}
+        (found,) = loaded.run(["all"], fed)
+        np.testing.assert_array_equal(found, np.concatenate(list(fed.values()), axis=1))
 
 
 def test_the_report_says_what_runs(tiny_bundle, backend):
