@@ -99,7 +99,8 @@ class RoomAnalysis:
             landmarks: for a network that wants to see them.
 
         Raises:
-            EngineError: it wants to, and there are none.
+            EngineError: it wants to, and there are none; or, like
+            BundleError: the landmark network that finds its pupils cannot be opened.
         """
         config = self._config
         readable = config.inference.readable_width_px or manifest.readable_width_px

@@ -61,13 +61,19 @@ class Shadow:
     def __init__(self, candidate: Bundle, choice: Choice, current: Bundle, config: Config) -> None:
         new, old, inference = candidate.manifest, current.manifest, config.inference
         self._reader: FaceReader | None = None
+        self._maker: CropMaker | None = None
         self.problem = ""
         # Faces come at the beat of the bundle that runs: a sequence lets those between two strides go, and where
         # they come more seldom than it wants, they are its frames.
         beat_s = old.sequence.stride_s if old.sequence else 1 / inference.classify_rate_hz
         stride_s = max(new.sequence.stride_s, beat_s) if new.sequence else None
         self._beat = None if stride_s is None else Beat(stride_s)
+        readable = inference.readable_width_px or new.readable_width_px
+        template, way = new.alignment.template(), pupil_way(config.faces, new)
+        shares_crops = (template, way) == (old.alignment.template(), pupil_way(config.faces, old))
         try:
+            if not shares_crops:
+                self._maker = CropMaker(template, readable, pupils=pupil_source(way))
             self._reader = reader_of(
                 new,
                 choice.engine,
@@ -77,10 +83,6 @@ class Shadow:
             )
         except (BundleError, EngineError) as exc:
             self.problem = str(exc)
-        readable = inference.readable_width_px or new.readable_width_px
-        template, way = new.alignment.template(), pupil_way(config.faces, new)
-        shares_crops = (template, way) == (old.alignment.template(), pupil_way(config.faces, old))
-        self._maker = None if shares_crops else CropMaker(template, readable, pupils=pupil_source(way))
         # Column of the candidate for each label of the current bundle that it has too.
         columns = {name: index for index, name in enumerate(new.label_names)}
         shared = [(index, columns[name]) for index, name in enumerate(old.label_names) if name in columns]

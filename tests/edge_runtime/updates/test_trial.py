@@ -146,6 +146,25 @@ def test_a_candidate_that_learned_from_landmarks_is_shown_faces_that_are_cut_by_
     assert looked[0]  # and in the shadow it was shown them, too
 
 
+def test_a_candidate_whose_landmark_network_is_not_there_is_sent_back(
+    slots: Slots,
+    versions: Versions,
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_is_current: str,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(
+        "edge_runtime.inference.pupil_search.packaged_landmarks_path", lambda: tmp_path / "gone"
+    )
+    config = make()
+    with working(config) as agent:
+        begin(slots, versions("0.3.0", pupils="landmarks"), config)
+        assert settled(slots, tiny_is_current)
+        assert agent.info().bundle_digest == tiny_is_current
+    assert "gone" in slots.table().rejected.reason
+
+
 def test_a_candidate_that_disagrees_is_sent_back_and_never_runs(
     slots: Slots, versions: Versions, make: Make, seal_bundle, tiny_network, tiny_is_current: str
 ) -> None:
