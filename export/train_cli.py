@@ -235,8 +235,18 @@ def train_network(
         if training.votes is None:  # a set without raters teaches by its labels alone
             recipe = replace(recipe, votes_weight=0.0, votes_blend=0.0)
         if teacher is not None:
-            asked = progress.add_task("the teacher", total=len(training.labels), note="")
-            training, name = taught_by(teacher, training, names, _shown(progress, asked))
+            looked, asked = (
+                progress.add_task(what, total=len(training.labels), note="")
+                for what in ("pupils, as the teacher's", "the teacher")
+            )
+            training, name = taught_by(
+                teacher,
+                training,
+                names,
+                _shown(progress, asked),
+                cache=out / "located",
+                on_pupils=_shown(progress, looked),
+            )
             recipe = replace(recipe, teacher=name)
         trainer = Trainer(recipe, training, choosing, out, names, minutes, start)
         checkpoint = watched(trainer, progress, "accuracy on the public split")

@@ -21,6 +21,7 @@ from edge_runtime.errors import ConfigurationError, Fault
 from edge_runtime.faces.precut import align_precut
 from edge_runtime.inference.classifier import Classifier
 from edge_runtime.inference.opening import open_engine
+from edge_runtime.inference.pupil_search import locate_precut
 from export.training.datasets import TrainingFaces
 
 _BATCH: Final = 64
@@ -31,14 +32,19 @@ def taught_by(
     faces: TrainingFaces,
     label_names: Sequence[str],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    cache: Path | None = None,
+    on_pupils: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[TrainingFaces, str]:
     """Asks a bundle for the probabilities of all training faces.
 
     Args:
-        bundle: directory of the teacher; may cut its crops by another template than the student.
+        bundle: directory of the teacher; may find pupils otherwise, and cut by another template, than the student.
         faces: of the training split.
         label_names: of the student, in order.
         progress: called with (images done, images in all).
+        cache: folder for the pupils found; None keeps nothing.
+        on_pupils: called like `progress`, while the teacher's pupils are looked for.
 
     Returns:
         The faces with `taught`, and which bundle it was.
@@ -59,10 +65,11 @@ def taught_by(
         engine, temperature=manifest.temperature, classes=len(manifest.labels), max_batch=_BATCH
     )
     order = [manifest.label_names.index(name) for name in label_names]
+    located = locate_precut(faces.images, manifest.pupils, cache=cache, on_progress=on_pupils)
     taught = np.empty((len(faces.labels), len(order)), np.float32)
     for start in range(0, len(taught), _BATCH):
         rows = slice(start, start + _BATCH)
-        crops = align_precut(faces.images[rows], faces.located.rows(rows), manifest.alignment.template())
+        crops = align_precut(faces.images[rows], located.rows(rows), manifest.alignment.template())
         both = classifier.probabilities(crops) + classifier.probabilities(
             np.ascontiguousarray(crops[:, :, ::-1])
         )

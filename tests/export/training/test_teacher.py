@@ -60,3 +60,12 @@ def test_a_teacher_answers_in_the_order_of_the_student(bundle: Path, faces: Trai
 def test_a_teacher_of_other_classes_is_refused(bundle: Path, faces: TrainingFaces) -> None:
     with pytest.raises(ConfigurationError, match=r"--teacher: tiny knows .*; the data has .*contempt"):
         taught_by(bundle, faces, FERPLUS_LABELS)
+
+
+def test_a_teacher_sees_faces_as_it_learned_them_and_not_as_its_student_does(
+    bundle: Path, faces: TrainingFaces
+) -> None:
+    # The student's pupils stand every face on its head; the teacher's are its own.
+    overturned = replace(faces, located=replace(faces.located, pupils_xy=faces.pupils_xy[:, ::-1].copy()))
+    first, second = (taught_by(bundle, shown, FER_LABELS)[0].taught for shown in (faces, overturned))
+    np.testing.assert_array_equal(first, second)
