@@ -15,7 +15,7 @@ from export.deployable import Deployable
 from export.provenance import collect_provenance, data_note
 from export.taxonomy import labels_of
 from export.trained_sequence import read_sequence
-from export.training.recipe import Recipe
+from export.training.recipe import Recipe, device_pupils
 
 READABLE_WIDTH_PX: Final = (
     32  # of the face itself: FER2013's faces are about 40 px wide, and their detail is less
@@ -86,7 +86,7 @@ class ExportRequest:
                 name=self.bundle_name,
                 trained_on=self.trained_on or data_note(recipe),
             ),
-            pupils=recipe.device_pupils,
+            pupils=device_pupils(recipe.pupils),
         )
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ConfigurationError, Fault
-from edge_runtime.faces.alignment import FloatArray, PupilWay
+from edge_runtime.faces.alignment import FloatArray
 from edge_runtime.faces.labelled import LabelledFaces
 from edge_runtime.faces.precut import LocatedFaces
 from edge_runtime.frames.frame import Image
 from edge_runtime.inference.pupil_search import locate_precut
+from export.training.recipe import device_pupils
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,7 @@ def locate(
     Raises:
         BundleError, EngineError: the landmark network cannot be opened.
     """
-    way: PupilWay = "haar" if pupils == "haar" else "landmarks"
-    located = locate_precut(faces.images, way, cache=cache, on_progress=progress)
+    located = locate_precut(faces.images, device_pupils(pupils), cache=cache, on_progress=progress)
     also_xy = None
     if pupils == "both":
         also_xy = locate_precut(faces.images, "haar", cache=cache, on_progress=progress).pupils_xy

@@ -26,6 +26,11 @@ _BEFORE: Final[dict[str, Any]] = {
 }
 
 
+def device_pupils(pupils: str) -> PupilWay:
+    """What a device is to use, of `PUPILS`: landmarks where they were learned from, since they miss fewer."""
+    return "haar" if pupils == "haar" else "landmarks"
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a network is trained.
@@ -113,11 +118,6 @@ class Recipe:
             faults.append(Fault("early_size_px", f"is {self.early_size_px}; the networks need 32 px or more"))
         if faults:
             raise ConfigurationError("the recipe", faults, hint="roomtone train --help lists the choices")
-
-    @property
-    def device_pupils(self) -> PupilWay:
-        """What a device is to find them by: landmarks where they were learned from, since they miss fewer."""
-        return "haar" if self.pupils == "haar" else "landmarks"
 
     def size_px(self, progress: float) -> int:
         """Side of the crops after this share of the run, 0 to 1."""

@@ -20,6 +20,7 @@ from export.training.sequences.marking import marked, marks_version
 from export.training.sequences.recipe import SequenceRecipe
 from export.training.sequences.simulated import simulated_clips
 from export.training.stargan_trainer import translated_stills
+from export.training.votes import label_given_votes
 
 CHOOSING: Final = 210  # clips of each set that accuracy is watched on
 # Of the people in a set; those of one set are in no other.
@@ -131,9 +132,7 @@ def label_shares(faces: TrainingFaces, names: tuple[str, ...], votes_blend: floa
     one_hot = np.eye(len(names), dtype=np.float32)[faces.labels]
     if not votes_blend or faces.votes is None or not set(names) <= set(VOTE_COLUMNS):
         return one_hot
-    votes = faces.votes[:, [VOTE_COLUMNS.index(name) for name in names]].astype(np.float32)
-    total = votes.sum(axis=1, keepdims=True)
-    votes = np.where(total > 0, votes / total.clip(min=1), one_hot)
+    votes = label_given_votes(faces.votes, faces.labels, names, fitted=False)
     return np.asarray((1 - votes_blend) * one_hot + votes_blend * votes, np.float32)
 
 

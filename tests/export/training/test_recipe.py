@@ -7,7 +7,7 @@ from typer.main import get_command
 from edge_runtime.errors import ConfigurationError
 from export.cli import train_app
 from export.training.augmentation import Augmentation
-from export.training.recipe import PUPILS, Recipe
+from export.training.recipe import PUPILS, Recipe, device_pupils
 
 CHANGED = Recipe(
     "hafnet_half",
@@ -62,7 +62,7 @@ def test_its_flags_are_options_of_the_command_and_give_it_again() -> None:
 
 
 def test_a_device_finds_pupils_by_what_a_network_learned_from_and_by_landmarks_of_both() -> None:
-    assert [Recipe(pupils=way).device_pupils for way in PUPILS] == ["haar", "landmarks", "landmarks"]
+    assert [device_pupils(way) for way in PUPILS] == ["haar", "landmarks", "landmarks"]
 
 
 def test_crops_are_small_in_the_first_part_of_the_run() -> None:
