@@ -10,10 +10,12 @@ import typer
 
 from edge_runtime.bundle import Bundle, Variant, default_bundle_path, open_bundle, variant_files
 from edge_runtime.bundle_calibration import CalibratedVariant, judged_variants
+from edge_runtime.faces.alignment import PupilWay
 
 app = typer.Typer()
 _NOTHING: Final = "–"
 _WIDTH_OF_A_FILE: Final = 120  # a pipe or a file has no width; nothing is wrapped there
+_FOUND_BY: Final[dict[PupilWay, str]] = {"haar": "Haar eyes", "landmarks": "landmarks"}
 
 
 @app.command()
@@ -67,7 +69,8 @@ def _print_contract(bundle: Bundle) -> None:
     )
     typer.echo(
         f"alignment   {template.name}: pupils at ({template.pupil_x_px:g}, {template.pupil_y_px:g}) and "
-        f"({template.size_px - template.pupil_x_px:g}, {template.pupil_y_px:g}) of {template.size_px}"
+        f"({template.size_px - template.pupil_x_px:g}, {template.pupil_y_px:g}) of {template.size_px}, "
+        f"found by {_FOUND_BY[manifest.pupils]}"
     )
     if (sequence := manifest.sequence) is not None:
         seconds = (sequence.frames - 1) * sequence.stride_s
