@@ -97,5 +97,5 @@ def _samples(faces: PreparedFaces, template: str, names: tuple[str, ...]) -> Cal
 
 
 def _refused(data: Path, problem: str) -> ConfigurationError:
-    hint = "roomtone train keeps clips in its folder; those of people that it never saw are made by roomtone sequences"
+    hint = "roomtone sequences clips makes clips of people that no training has seen"
     return ConfigurationError(str(data), [Fault("clips", problem)], hint=hint)

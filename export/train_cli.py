@@ -194,6 +194,7 @@ def train_network(
     """
     import torch
 
+    from edge_runtime.bundle import open_bundle
     from export.architectures import configure
     from export.taxonomy import labels_of
     from export.training.teacher import taught_by
@@ -223,7 +224,10 @@ def train_network(
         seed=seed,
         augmentation=Augmentation(rotation, scale, shift, flip, blur, erase),
     )
-    configure(architecture, 2, recipe.changes)  # refused before any work is done for it
+    # Refused before any work is done for them.
+    configure(architecture, 2, recipe.changes)
+    if teacher is not None:
+        open_bundle(teacher)
     with work_progress() as progress:
         sets = {split: load_labelled(data, split, labels) for split in ("training", "public")}
         names = sets["training"].label_names
